@@ -1,0 +1,70 @@
+# MGE Execution. `make help` lists the targets; each sets up what it needs.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+PY := .venv/bin/python
+RUNTIME := .venv/.runtime
+DEVELOPMENT := .venv/.development
+PIP := $(PY) -m pip install --quiet --disable-pip-version-check --require-hashes
+MANAGE := $(PY) manage.py
+
+.PHONY: help
+help: ## List the targets
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(PY):
+	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed; set PYTHON=…")'
+	@$(PYTHON) -m venv .venv
+
+$(RUNTIME): requirements.txt | $(PY)
+	@echo "installing what the product runs on …"
+	@$(PIP) -r requirements.txt
+	@touch $@
+
+$(DEVELOPMENT): requirements-dev.txt $(RUNTIME)
+	@echo "installing what the tests and checks need …"
+	@$(PIP) -r requirements-dev.txt
+	@touch $@
+
+.PHONY: setup
+setup: $(RUNTIME) ## Make the environment in .venv, nothing else
+
+.PHONY: demo
+demo: $(RUNTIME) ## Run the sample masterplan end to end with the scripted model; the project lands in var/demo/
+	@rm -rf var/demo
+	@$(MANAGE) run_masterplan examples/ledgerly.yaml --scripted --set cache=off --export var/demo
+
+.PHONY: test
+test: $(DEVELOPMENT) ## Run the tests on SQLite; what this machine lacks is listed as NOT RUN
+	@$(PY) -m pytest -q
+
+.PHONY: test-services
+test-services: $(DEVELOPMENT) ## Run the same tests on PostgreSQL (MGE_TEST_DATABASE_URL, default postgres@127.0.0.1:5432)
+	@MGE_TEST_DATABASE_URL="$${MGE_TEST_DATABASE_URL:-postgres://postgres@127.0.0.1:5432/postgres}" \
+		MGE_REQUIRE="$${MGE_REQUIRE:+$$MGE_REQUIRE,}postgres" MGE_TEST_ENGINE=postgres $(PY) -m pytest -q
+
+.PHONY: check
+check: $(DEVELOPMENT) ## Lint, format, types, migrations, import contracts
+	@.venv/bin/ruff check --quiet .
+	@.venv/bin/ruff format --check --quiet .
+	@.venv/bin/mypy
+	@.venv/bin/lint-imports
+	@$(MANAGE) makemigrations --check --dry-run
+	@$(MANAGE) check
+
+.PHONY: system-packages
+system-packages: ## Install the Debian packages that make the product better (needs root): bubblewrap
+	@apt-get update -qq && apt-get install -y -qq bubblewrap
+
+.PHONY: requirements
+requirements: $(DEVELOPMENT) ## Resolve requirements*.in anew, pinned with hashes
+	@.venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+		--no-annotate --upgrade --custom-compile-command "make requirements" requirements.in -o requirements.txt
+	@.venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+		--no-annotate --upgrade --custom-compile-command "make requirements" requirements-dev.in -o requirements-dev.txt
+
+.PHONY: clean
+clean: ## Remove the environment and all data of the embedded database
+	@rm -rf .venv var

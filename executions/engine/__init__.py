@@ -1,0 +1,3 @@
+"""The engine: claims, ledger, wave executor, retry orchestrator, reconciler.
+
+Writes state; knows nothing of HTTP, pages or commands."""

@@ -1,0 +1,360 @@
+"""Calls in the ledger: intent before the request leaves, outcome after. No call without a reservation inside the budget."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from executions.engine import dialect
+from executions.engine.claims import ClaimedAtom, hold, release
+from executions.engine.ledger import Stopped
+from executions.engine.progress import Ending, end_atom, settle
+from executions.engine.transaction import ExecutionTransaction, LockedExecution
+from executions.states import AtomStatus, AttemptStatus, CallOutcome, ExecutionStatus
+
+if TYPE_CHECKING:
+    from django.db.backends.utils import CursorWrapper
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptIntent:
+    """The attempt row to be made with its first call."""
+
+    number: int
+    strategy: str
+    rung: Mapping[str, Any]
+    prompt_system: str
+    prompt_user: str
+
+
+@dataclass(frozen=True, slots=True)
+class RecordIntent:
+    """A call is about to be made: its row, its reservation, and the attempt's row with the first one."""
+
+    claim: ClaimedAtom
+    attempt_id: uuid.UUID
+    attempt_number: int
+    call_id: uuid.UUID
+    ordinal: int
+    endpoint: str
+    model: str
+    requested: Mapping[str, Any]
+    reserve_nano_usd: int
+    new_attempt: AttemptIntent | None = None
+
+    def execution_ids(self, cursor: CursorWrapper) -> Iterable[uuid.UUID]:
+        return (self.claim.execution_id,)
+
+    def apply(self, unit: ExecutionTransaction) -> None:
+        execution = unit.executions[self.claim.execution_id]
+        hold(unit, self.claim)
+        if execution.status is not ExecutionStatus.RUNNING:
+            raise Stopped(execution.status)
+        if not _within_budget(execution, self.reserve_nano_usd):
+            pause_for(unit, execution, "budget: the next call could exceed the limit")
+            raise Stopped(execution.status)
+        if self.new_attempt is not None:
+            self._start_attempt(unit, execution, self.new_attempt)
+        unit.cursor.execute(
+            "INSERT INTO executions_call (id, execution_id, attempt_id, ordinal, owner, fence, endpoint, model, requested,"
+            " applied, dropped, outcome, error_type, error, request_id, stop_reason, answer, input_tokens, output_tokens,"
+            " cache_read_tokens, cache_write_tokens, price_kind, reserved_nano_usd, started_at)"
+            " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, '{}', '{}', '', '', '', '', '', '', 0, 0, 0, 0, '', %s, %s)",
+            [
+                dialect.uid(self.call_id),
+                dialect.uid(execution.id),
+                dialect.uid(self.attempt_id),
+                self.ordinal,
+                self.claim.owner,
+                self.claim.fence,
+                self.endpoint,
+                self.model,
+                dialect.dump(self.requested),
+                self.reserve_nano_usd,
+                dialect.at(unit.now),
+            ],
+        )
+        unit.cursor.execute(
+            "UPDATE executions_atomrun SET status = 'generating' WHERE id = %s", [dialect.uid(self.claim.run_id)]
+        )
+        execution.add("calls_total")
+        execution.add("reserved_nano_usd", self.reserve_nano_usd)
+
+    def _start_attempt(self, unit: ExecutionTransaction, execution: LockedExecution, intent: AttemptIntent) -> None:
+        unit.cursor.execute(
+            "INSERT INTO executions_attempt (id, execution_id, atom_run_id, generation, number, kind, status, superseded,"
+            " strategy, rung, prompt_system, prompt_user, code, isolation, tests_passed, tests_total, started_at)"
+            " VALUES (%s, %s, %s, %s, %s, 'model', 'running', %s, %s, %s, %s, %s, '', '', '[]', 0, %s)",
+            [
+                dialect.uid(self.attempt_id),
+                dialect.uid(execution.id),
+                dialect.uid(self.claim.run_id),
+                self.claim.generation,
+                intent.number,
+                False,
+                intent.strategy,
+                dialect.dump(intent.rung),
+                intent.prompt_system,
+                intent.prompt_user,
+                dialect.at(unit.now),
+            ],
+        )
+        unit.event(
+            execution,
+            "attempt.started",
+            wave=self.claim.wave,
+            atom=self.claim.key,
+            attempt=intent.number,
+            strategy=intent.strategy,
+            temperature=intent.rung.get("temperature"),
+            model=self.model,
+        )
+
+
+def _within_budget(execution: LockedExecution, amount: int) -> bool:
+    if execution.budget_nano_usd is None:
+        return True
+    counters = execution.counters
+    spent = counters["cost_nano_usd"] + counters["reserved_nano_usd"] + counters["lost_nano_usd"]
+    return spent + amount <= execution.budget_nano_usd
+
+
+def pause_for(unit: ExecutionTransaction, execution: LockedExecution, reason: str) -> None:
+    """The engine itself stops new calls of a running execution; a person resumes it."""
+    if execution.status is ExecutionStatus.RUNNING:
+        unit.set_status(execution, ExecutionStatus.PAUSING, "pause", reason)
+        unit.event(execution, "execution.pausing", reason=reason)
+
+
+@dataclass(frozen=True, slots=True)
+class CallResult:
+    """What is known of a call after it ended."""
+
+    outcome: CallOutcome
+    applied: Mapping[str, Any] = field(default_factory=dict)
+    dropped: Mapping[str, str] = field(default_factory=dict)
+    status_code: int | None = None
+    error_type: str = ""
+    error: str = ""
+    request_id: str = ""
+    stop_reason: str = ""
+    answer: str = ""
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cache_read_tokens: int = 0
+    cache_write_tokens: int = 0
+    price_kind: str = ""
+    cost_nano_usd: int | None = None
+    possibly_billed: bool = False
+    """No bill came, but there may be one: the reservation counts as possibly spent."""
+
+
+def close_call(unit: ExecutionTransaction, execution: LockedExecution, call_id: uuid.UUID, result: CallResult) -> bool:
+    """Write the outcome of an open call and settle its reservation. A late outcome of a call already counted as lost is
+    recorded too, with its true cost. Returns whether the call was still open."""
+    unit.cursor.execute(
+        "SELECT outcome, reserved_nano_usd, cost_nano_usd FROM executions_call WHERE id = %s", [dialect.uid(call_id)]
+    )
+    outcome, reserved, cost = unit.cursor.fetchone()
+    if outcome not in ("", CallOutcome.LOST.value) or cost is not None:
+        return False
+    was_open: bool = outcome == ""
+    unit.cursor.execute(
+        "UPDATE executions_call SET outcome = %s, applied = %s, dropped = %s, status_code = %s, error_type = %s, error = %s,"
+        " request_id = %s, stop_reason = %s, answer = %s, input_tokens = %s, output_tokens = %s, cache_read_tokens = %s,"
+        " cache_write_tokens = %s, price_kind = %s, cost_nano_usd = %s, ended_at = COALESCE(ended_at, %s) WHERE id = %s",
+        [
+            (result.outcome if was_open else CallOutcome.LOST).value,
+            dialect.dump(result.applied),
+            dialect.dump(result.dropped),
+            result.status_code,
+            dialect.text(result.error_type)[:80],
+            dialect.text(result.error),
+            dialect.text(result.request_id)[:200],
+            dialect.text(result.stop_reason)[:60],
+            dialect.text(result.answer),
+            result.input_tokens,
+            result.output_tokens,
+            result.cache_read_tokens,
+            result.cache_write_tokens,
+            result.price_kind,
+            result.cost_nano_usd,
+            dialect.at(unit.now),
+            dialect.uid(call_id),
+        ],
+    )
+    execution.add("input_tokens", result.input_tokens)
+    execution.add("output_tokens", result.output_tokens)
+    execution.add("cost_nano_usd", result.cost_nano_usd or 0)
+    if was_open:
+        execution.add("reserved_nano_usd", -reserved)
+    else:
+        execution.add("lost_nano_usd", -reserved)
+    if result.cost_nano_usd is None and result.possibly_billed:
+        execution.add("lost_nano_usd", reserved)
+    return was_open
+
+
+@dataclass(frozen=True, slots=True)
+class RecordAnswer:
+    """The model answered in full: the answer is kept before it is looked at. Returns whether the atom is still ours."""
+
+    claim: ClaimedAtom
+    call_id: uuid.UUID
+    result: CallResult
+
+    def execution_ids(self, cursor: CursorWrapper) -> Iterable[uuid.UUID]:
+        return (self.claim.execution_id,)
+
+    def apply(self, unit: ExecutionTransaction) -> bool:
+        execution = unit.executions[self.claim.execution_id]
+        close_call(unit, execution, self.call_id, self.result)
+        unit.cursor.execute(
+            "UPDATE executions_atomrun SET status = 'validating', faults = 0, fault_since = NULL WHERE id = %s"
+            " AND lease_owner = %s AND fence = %s AND status IN ('generating', 'validating')",
+            [dialect.uid(self.claim.run_id), self.claim.owner, self.claim.fence],
+        )
+        owned: bool = unit.cursor.rowcount == 1
+        if not owned:
+            note_late(unit, execution, self.claim, "answer")
+        return owned
+
+
+def note_late(unit: ExecutionTransaction, execution: LockedExecution, claim: ClaimedAtom, what: str) -> None:
+    """A former owner came back with a result: refused, and on record."""
+    unit.event(execution, "lease.late_write", wave=claim.wave, atom=claim.key, what=what, owner=claim.owner, fence=claim.fence)
+
+
+@dataclass(frozen=True, slots=True)
+class FaultPolicy:
+    """Patience with a provider: `most` faults in a row or `window`, whichever comes first."""
+
+    most: int
+    window: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class RecordFault:
+    """A call brought no usable answer. The atom waits without a slot, or gives the provider up; no attempt is used.
+
+    `wait` is the time until the atom may be claimed again; `stop_reason` pauses the whole execution (a person must act).
+    Returns whether the same owner may go on at once (only when `wait` is None).
+    """
+
+    claim: ClaimedAtom
+    attempt_id: uuid.UUID
+    attempt_number: int
+    call_id: uuid.UUID
+    result: CallResult
+    policy: FaultPolicy
+    wait: timedelta | None
+    stop_reason: str = ""
+
+    def execution_ids(self, cursor: CursorWrapper) -> Iterable[uuid.UUID]:
+        return (self.claim.execution_id,)
+
+    def apply(self, unit: ExecutionTransaction) -> bool:
+        execution = unit.executions[self.claim.execution_id]
+        close_call(unit, execution, self.call_id, self.result)
+        unit.cursor.execute(
+            "SELECT faults, fault_since FROM executions_atomrun WHERE id = %s AND lease_owner = %s AND fence = %s"
+            " AND status IN ('generating', 'validating')",
+            [dialect.uid(self.claim.run_id), self.claim.owner, self.claim.fence],
+        )
+        row = unit.cursor.fetchone()
+        if row is None:
+            note_late(unit, execution, self.claim, "fault")
+            return False
+        faults, since = row[0] + 1, dialect.to_time(row[1]) or unit.now
+        unit.event(
+            execution,
+            "call.failed",
+            wave=self.claim.wave,
+            atom=self.claim.key,
+            attempt=self.attempt_number,
+            outcome=self.result.outcome.value,
+            error_type=self.result.error_type,
+            status_code=self.result.status_code,
+            faults=faults,
+            wait_s=None if self.wait is None else round(self.wait.total_seconds(), 3),
+        )
+        unit.cursor.execute(
+            "UPDATE executions_atomrun SET faults = %s, fault_since = %s WHERE id = %s",
+            [faults, dialect.at(since), dialect.uid(self.claim.run_id)],
+        )
+        if self.stop_reason:
+            pause_for(unit, execution, self.stop_reason)
+            release(unit, self.claim, None)
+            settle(unit, execution)
+            return False
+        if faults >= self.policy.most or unit.now - since >= self.policy.window:
+            self._give_up(unit, execution, faults)
+            return False
+        if self.wait is None and execution.status is ExecutionStatus.RUNNING:
+            return True
+        release(unit, self.claim, unit.now + (self.wait or timedelta()))
+        settle(unit, execution)
+        return False
+
+    def _give_up(self, unit: ExecutionTransaction, execution: LockedExecution, faults: int) -> None:
+        end_attempt_without_verdict(unit, execution, self.claim, self.attempt_id, self.attempt_number, AttemptStatus.PROVIDER)
+        said = f"{self.result.error_type}: {self.result.error}" if self.result.error else self.result.outcome.value
+        error = f"The provider gave no usable answer ({faults} calls in a row). Last: {said}"
+        ending = Ending(AtomStatus.FAILED, reason="provider", error=error, attempts=self.claim.attempts)
+        end_atom(unit, execution, self.claim.run_id, self.claim.key, self.claim.wave, ending)
+
+
+def end_attempt_without_verdict(
+    unit: ExecutionTransaction,
+    execution: LockedExecution,
+    claim: ClaimedAtom,
+    attempt_id: uuid.UUID,
+    number: int,
+    status: AttemptStatus,
+) -> None:
+    """End a running attempt that does not count."""
+    unit.cursor.execute(
+        "UPDATE executions_attempt SET status = %s, ended_at = %s WHERE id = %s AND status = 'running'",
+        [status.value, dialect.at(unit.now), dialect.uid(attempt_id)],
+    )
+    unit.event(execution, "attempt.ended", wave=claim.wave, atom=claim.key, attempt=number, status=status.value)
+
+
+@dataclass(frozen=True, slots=True)
+class RecordAborted:
+    """The owner aborted its work: because the execution is being cancelled, or because the runner itself must end."""
+
+    claim: ClaimedAtom
+    attempt_id: uuid.UUID | None
+    attempt_number: int
+    call_id: uuid.UUID | None
+
+    def execution_ids(self, cursor: CursorWrapper) -> Iterable[uuid.UUID]:
+        return (self.claim.execution_id,)
+
+    def apply(self, unit: ExecutionTransaction) -> None:
+        execution = unit.executions[self.claim.execution_id]
+        hold(unit, self.claim)
+        cancelled = execution.status is ExecutionStatus.CANCELLING
+        if self.call_id is not None:
+            outcome = CallOutcome.CANCELLED if cancelled else CallOutcome.LOST
+            close_call(unit, execution, self.call_id, CallResult(outcome, possibly_billed=True))
+        if not cancelled:
+            release(unit, self.claim, None)
+            settle(unit, execution)
+            return
+        if self.attempt_id is not None:
+            end_attempt_without_verdict(
+                unit, execution, self.claim, self.attempt_id, self.attempt_number, AttemptStatus.CANCELLED
+            )
+        end_atom(
+            unit,
+            execution,
+            self.claim.run_id,
+            self.claim.key,
+            self.claim.wave,
+            Ending(AtomStatus.CANCELLED, reason="cancelled", attempts=self.claim.attempts),
+        )

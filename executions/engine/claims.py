@@ -1,0 +1,199 @@
+"""Claims: an atom is worked on only under a lease, taken here, with a fence that goes up each time.
+
+Later writes carry owner and fence; `hold` is the guard that they all use.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import socket
+import uuid
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from django.db import connection, transaction
+
+from executions.engine import dialect
+from executions.engine.ledger import LeaseLost
+from executions.engine.progress import atom_claimed, begin, settle
+from executions.engine.transaction import ExecutionTransaction, LockedExecution
+from executions.states import ExecutionStatus
+
+if TYPE_CHECKING:
+    from django.db.backends.utils import CursorWrapper
+
+MOST_EXECUTIONS = 50
+"""Executions looked at in one claim."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimedAtom:
+    """An atom under our lease."""
+
+    run_id: uuid.UUID
+    execution_id: uuid.UUID
+    key: str
+    wave: int
+    owner: str
+    fence: int
+    generation: int
+    attempts: int
+    faults: int
+
+
+def owner_name() -> str:
+    """Name of a runner: host, boot, process and a random part, so that no two runners ever share one."""
+    return f"{socket.gethostname()[:40]}:{boot_id()[:8]}:{os.getpid()}:{secrets.token_hex(6)}"
+
+
+def boot_id() -> str:
+    """The kernel's id of this boot; a constant where the system has none."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    except OSError:
+        return "no-boot-id"
+
+
+def hold(unit: ExecutionTransaction, claim: ClaimedAtom) -> None:
+    """Raise LeaseLost unless the claim's owner still holds the atom. The execution's lock keeps it so until the commit."""
+    unit.cursor.execute(
+        "SELECT 1 FROM executions_atomrun WHERE id = %s AND lease_owner = %s AND fence = %s"
+        " AND status IN ('generating', 'validating')",
+        [dialect.uid(claim.run_id), claim.owner, claim.fence],
+    )
+    if unit.cursor.fetchone() is None:
+        raise LeaseLost(f"{claim.key}: fence {claim.fence} is no longer ours")
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """Take up to `limit` ready atoms: fair over executions, longest remaining chain first, within every limit."""
+
+    owner: str
+    limit: int
+    lease: timedelta
+    most_in_flight: int
+    can_execute: bool
+
+    def execution_ids(self, cursor: CursorWrapper) -> Iterable[uuid.UUID]:
+        dialect.lock_claims(cursor)
+        cursor.execute(
+            "SELECT e.id FROM executions_execution e WHERE e.status IN ('pending', 'running')"
+            " AND (e.needs_sandbox = %s OR %s) AND (e.status = 'pending' OR EXISTS (SELECT 1 FROM executions_atomrun r"
+            " WHERE r.execution_id = e.id AND r.status = 'ready' AND (r.not_before IS NULL OR r.not_before <= %s)))"
+            " ORDER BY e.created_at LIMIT %s",
+            [False, self.can_execute, dialect.at(dialect.now(cursor)), MOST_EXECUTIONS],
+        )
+        return [dialect.to_uuid(row[0]) for row in cursor.fetchall()]
+
+    def apply(self, unit: ExecutionTransaction) -> list[ClaimedAtom]:
+        open_executions = []
+        for execution in unit.executions.values():
+            if execution.needs_sandbox and not self.can_execute:
+                continue
+            if execution.status is ExecutionStatus.PENDING:
+                begin(unit, execution)
+            if execution.status is ExecutionStatus.RUNNING:
+                open_executions.append(execution)
+        unit.cursor.execute(
+            "SELECT execution_id, COUNT(*) FROM executions_atomrun WHERE status IN ('generating', 'validating')"
+            " GROUP BY execution_id"
+        )
+        busy = {dialect.to_uuid(row[0]): int(row[1]) for row in unit.cursor.fetchall()}
+        limit = min(self.limit, self.most_in_flight - sum(busy.values()))
+        shares = _share(limit, {one.id: (busy.get(one.id, 0), one.max_concurrency) for one in open_executions})
+        claimed: list[ClaimedAtom] = []
+        spare = limit
+        # Executions with few ready atoms leave their share to the others: two rounds are enough to hand it on.
+        for execution in sorted(open_executions, key=lambda one: busy.get(one.id, 0)):
+            taken = self._take(unit, execution, min(spare, shares[execution.id]))
+            busy[execution.id] = busy.get(execution.id, 0) + len(taken)
+            spare -= len(taken)
+            claimed += taken
+        for execution in open_executions:
+            room = min(spare, execution.max_concurrency - busy.get(execution.id, 0))
+            taken = self._take(unit, execution, room)
+            busy[execution.id] = busy.get(execution.id, 0) + len(taken)
+            spare -= len(taken)
+            claimed += taken
+        return claimed
+
+    def _take(self, unit: ExecutionTransaction, execution: LockedExecution, count: int) -> list[ClaimedAtom]:
+        if count <= 0:
+            return []
+        unit.cursor.execute(
+            "SELECT id, key, wave, fence, generation, attempts, faults, started_at IS NULL FROM executions_atomrun"
+            " WHERE execution_id = %s AND status = 'ready' AND (not_before IS NULL OR not_before <= %s)"
+            " ORDER BY chain DESC, position LIMIT %s",
+            [dialect.uid(execution.id), dialect.at(unit.now), count],
+        )
+        claimed = []
+        rows = unit.cursor.fetchall()
+        until = dialect.at(unit.now + self.lease)
+        for run_id, key, wave, fence, generation, attempts, faults, first in rows:
+            claimed.append(
+                ClaimedAtom(
+                    dialect.to_uuid(run_id), execution.id, key, wave, self.owner, fence + 1, generation, attempts, faults
+                )
+            )
+            if first:
+                atom_claimed(unit, execution, wave)
+                unit.event(execution, "atom.started", wave=wave, atom=key)
+        if rows:
+            unit.cursor.execute(
+                "UPDATE executions_atomrun SET status = 'generating', lease_owner = %s, lease_until = %s,"  # noqa: S608
+                " fence = fence + 1, not_before = NULL, started_at = COALESCE(started_at, %s)"
+                f" WHERE id IN ({dialect.marks(len(rows))})",
+                [self.owner, until, dialect.at(unit.now), *(row[0] for row in rows)],
+            )
+        return claimed
+
+
+def _share(limit: int, executions: dict[uuid.UUID, tuple[int, int]]) -> dict[uuid.UUID, int]:
+    """Deal `limit` slots one by one to whoever has the fewest in flight. Values: (in flight, most)."""
+    dealt = dict.fromkeys(executions, 0)
+    for _ in range(max(0, limit)):
+        open_ones = [one for one, (now, most) in executions.items() if now + dealt[one] < most]
+        if not open_ones:
+            break
+        poorest = min(open_ones, key=lambda one: executions[one][0] + dealt[one])
+        dealt[poorest] += 1
+    return dealt
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """Give an atom back, unworked or to be gone on with later; it keeps its attempt number and findings."""
+
+    claim: ClaimedAtom
+    wait: timedelta | None = None
+
+    def execution_ids(self, cursor: CursorWrapper) -> Iterable[uuid.UUID]:
+        return (self.claim.execution_id,)
+
+    def apply(self, unit: ExecutionTransaction) -> None:
+        hold(unit, self.claim)
+        release(unit, self.claim, None if self.wait is None else unit.now + self.wait)
+        settle(unit, unit.executions[self.claim.execution_id])
+
+
+def release(unit: ExecutionTransaction, claim: ClaimedAtom, not_before: datetime | None) -> None:
+    """Back to `ready`, without an owner. The caller has checked the lease."""
+    unit.cursor.execute(
+        "UPDATE executions_atomrun SET status = 'ready', lease_owner = '', lease_until = NULL, not_before = %s WHERE id = %s",
+        [dialect.at(not_before), dialect.uid(claim.run_id)],
+    )
+
+
+def renew_leases(owner: str, lease: timedelta) -> int:
+    """Heartbeat: prolong all leases of this owner; returns how many it holds."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE executions_atomrun SET lease_until = %s WHERE lease_owner = %s AND status IN ('generating', 'validating')",
+            [dialect.at(dialect.now(cursor) + lease), owner],
+        )
+        return int(cursor.rowcount)

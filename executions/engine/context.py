@@ -1,0 +1,222 @@
+"""What a runner reads before it works on an atom: the specification, the accepted code it builds on, what was tried.
+
+Read in batches, after the claim, by the runner's reader thread.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from executions.engine.claims import ClaimedAtom
+from executions.engine.configuration import Configuration
+from executions.engine.plan_graph import PlanGraph, plan_graph
+from executions.findings import Finding, Severity
+from executions.generation.prompts import PastAttempt
+from executions.models import Atom, AtomRun, Attempt, Call, Execution, Issue
+from executions.planning.export import files_for_validation
+from executions.planning.specs import AtomSpec
+from executions.states import ATTEMPT_COUNTED, AttemptKind, AttemptStatus, CallOutcome
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutionContext:
+    """What all atoms of an execution share."""
+
+    id: uuid.UUID
+    masterplan_id: uuid.UUID
+    plan_name: str
+    plan_description: str
+    plan_instructions: str
+    requires: tuple[str, ...]
+    configuration: Configuration
+
+
+@dataclass(frozen=True, slots=True)
+class OpenAttempt:
+    """An attempt that was begun and has no verdict yet; `answer` when its call had been answered already."""
+
+    id: uuid.UUID
+    number: int
+    prompt_system: str
+    prompt_user: str
+    calls: int
+    truncations: int
+    answer: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class AtomContext:
+    """What the work on one claimed atom needs."""
+
+    claim: ClaimedAtom
+    execution: ExecutionContext
+    spec: AtomSpec
+    dependencies: tuple[tuple[str, str, str, str, str | None], ...]
+    """(key, name, signature, target path, accepted code or None) of the direct ones, in the plan's order."""
+    files: Mapping[str, str]
+    """Other files of the project, as far as this atom builds on them: path to text."""
+    same_file: tuple[tuple[str, str], ...]
+    """(key, code) of what it builds on in its own target file, dependencies first."""
+    history: list[PastAttempt] = field(default_factory=list)
+    open_attempt: OpenAttempt | None = None
+
+
+def load_execution(execution_id: uuid.UUID) -> ExecutionContext:
+    execution = Execution.objects.select_related("masterplan").get(pk=execution_id)
+    plan = execution.masterplan
+    return ExecutionContext(
+        id=execution.id,
+        masterplan_id=plan.id,
+        plan_name=plan.name,
+        plan_description=plan.description,
+        plan_instructions=plan.instructions,
+        requires=tuple(plan.requires),
+        configuration=Configuration.from_json(execution.config),
+    )
+
+
+def load_atoms(execution: ExecutionContext, claims: Sequence[ClaimedAtom]) -> list[AtomContext]:
+    """Contexts of claims of one execution, in five queries whatever their number."""
+    graph = plan_graph(execution.masterplan_id)
+    specs = _specs(graph, [claim.key for claim in claims])
+    ancestors = {claim.key: graph.ancestors(claim.key) for claim in claims}
+    direct = {one for claim in claims for one in specs[claim.key].depends_on}
+    # Tests run against everything that the atom builds on; a prompt shows direct dependencies only.
+    wanted = {one for found in ancestors.values() for one in found} if execution.configuration.runs_tests else direct
+    code = _accepted_code(execution.id, wanted)
+    described = _specs(graph, sorted(direct))
+    tried = _tried([claim for claim in claims if claim.attempts or claim.fence > 1])
+    contexts = []
+    for claim in claims:
+        spec = specs[claim.key]
+        files, same_file = _files(graph, ancestors[claim.key], code, claim.key) if wanted else ({}, ())
+        history, open_attempt = tried.get(claim.run_id, ([], None))
+        contexts.append(
+            AtomContext(
+                claim=claim,
+                execution=execution,
+                spec=spec,
+                dependencies=tuple(
+                    (one, described[one].name, described[one].signature, described[one].target_path, code.get(one))
+                    for one in spec.depends_on
+                ),
+                files=files,
+                same_file=same_file,
+                history=history,
+                open_attempt=open_attempt,
+            )
+        )
+    return contexts
+
+
+def _specs(graph: PlanGraph, keys: Sequence[str]) -> dict[str, AtomSpec]:
+    rows = Atom.objects.in_bulk([graph.nodes[key].atom_id for key in keys])
+    return {atom.key: atom_spec(atom) for atom in rows.values()}
+
+
+def atom_spec(atom: Atom) -> AtomSpec:
+    """The stored atom as planning's value."""
+    return AtomSpec(
+        key=atom.key,
+        name=atom.name,
+        description=atom.description,
+        language=atom.language,
+        entry_points=tuple(atom.entry_points),
+        signature=atom.signature,
+        contract=atom.contract,
+        prompt=atom.prompt,
+        tests=atom.tests,
+        hidden_tests=atom.hidden_tests,
+        target_path=atom.target_path,
+        depends_on=tuple(atom.depends_on),
+        instructions=atom.instructions,
+        approval=atom.approval,
+        position=atom.position,
+    )
+
+
+def _accepted_code(execution_id: uuid.UUID, keys: set[str]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    ordered = sorted(keys)
+    for start in range(0, len(ordered), 500):
+        rows = AtomRun.objects.filter(execution_id=execution_id, key__in=ordered[start : start + 500], accepted__isnull=False)
+        found.update(rows.values_list("key", "accepted__code"))
+    return found
+
+
+def _files(
+    graph: PlanGraph, ancestors: Sequence[str], code: Mapping[str, str], key: str
+) -> tuple[dict[str, str], tuple[tuple[str, str], ...]]:
+    atoms = {one: _place(graph, one) for one in [*ancestors, key]}
+    order = {one: graph.nodes[one].rank for one in atoms}
+    accepted = {one: code[one] for one in ancestors if one in code}
+    return files_for_validation(atoms, accepted, key, order)
+
+
+def _place(graph: PlanGraph, key: str) -> AtomSpec:
+    node = graph.nodes[key]
+    return AtomSpec(
+        key=key,
+        name="",
+        description="",
+        language="python",
+        entry_points=(),
+        signature="",
+        contract="",
+        prompt="",
+        tests="",
+        hidden_tests="",
+        target_path=node.target_path,
+        depends_on=node.depends_on,
+        instructions="",
+        approval=False,
+        position=node.rank,
+    )
+
+
+def _tried(claims: Sequence[ClaimedAtom]) -> dict[uuid.UUID, tuple[list[PastAttempt], OpenAttempt | None]]:
+    if not claims:
+        return {}
+    generation = {claim.run_id: claim.generation for claim in claims}
+    attempts = [
+        attempt
+        for attempt in Attempt.objects.filter(atom_run_id__in=list(generation), kind=AttemptKind.MODEL).order_by("number")
+        if attempt.generation == generation[attempt.atom_run_id]
+    ]
+    findings: dict[uuid.UUID, list[Finding]] = {}
+    for issue in Issue.objects.filter(attempt_id__in=[attempt.id for attempt in attempts]).order_by("ordinal"):
+        found = Finding(Severity(issue.severity), issue.rule, issue.message, issue.line, issue.hint)
+        findings.setdefault(issue.attempt_id, []).append(found)
+    tried: dict[uuid.UUID, tuple[list[PastAttempt], OpenAttempt | None]] = {}
+    for attempt in attempts:
+        history, open_attempt = tried.get(attempt.atom_run_id, ([], None))
+        if attempt.status in ATTEMPT_COUNTED:
+            history.append(
+                PastAttempt(
+                    number=attempt.number,
+                    code=attempt.code,
+                    findings=tuple(findings.get(attempt.id, ())),
+                    tests_passed=tuple(attempt.tests_passed),
+                    tests_total=attempt.tests_total,
+                )
+            )
+        elif attempt.status == AttemptStatus.RUNNING:
+            open_attempt = _open_attempt(attempt)
+        tried[attempt.atom_run_id] = (history, open_attempt)
+    return tried
+
+
+def _open_attempt(attempt: Attempt) -> OpenAttempt:
+    calls = list(Call.objects.filter(attempt=attempt).order_by("ordinal").values_list("outcome", "answer"))
+    answered = [answer for outcome, answer in calls if outcome == CallOutcome.ANSWERED]
+    return OpenAttempt(
+        id=attempt.id,
+        number=attempt.number,
+        prompt_system=attempt.prompt_system,
+        prompt_user=attempt.prompt_user,
+        calls=len(calls),
+        truncations=sum(1 for outcome, _ in calls if outcome == CallOutcome.TRUNCATED),
+        answer=answered[-1] if answered else None,
+    )

@@ -1,0 +1,81 @@
+"""What differs between SQLite and PostgreSQL in the engine's raw SQL, in one place."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from django.db import connection
+
+if TYPE_CHECKING:
+    from django.db.backends.utils import CursorWrapper
+
+CLAIM_LOCK = 0x4D47_4501
+"""Key of the PostgreSQL advisory lock that serialises claims, so that the global limit holds across executions."""
+
+
+def is_sqlite() -> bool:
+    return connection.vendor == "sqlite"
+
+
+def uid(value: uuid.UUID) -> str | uuid.UUID:
+    """A UUID as a query parameter."""
+    return value.hex if is_sqlite() else value
+
+
+def to_uuid(value: Any) -> uuid.UUID:
+    """A UUID column of a raw row."""
+    return value if isinstance(value, uuid.UUID) else uuid.UUID(value)
+
+
+def at(value: datetime | None) -> Any:
+    """A time as a query parameter."""
+    return None if value is None else connection.ops.adapt_datetimefield_value(value)
+
+
+def to_time(value: Any) -> datetime | None:
+    """A time column of a raw row."""
+    if value is None or isinstance(value, datetime):
+        return value
+    return datetime.fromisoformat(value).replace(tzinfo=UTC)
+
+
+def dump(value: Any) -> str:
+    """A JSON column as a query parameter."""
+    return json.dumps(value, separators=(",", ":"), sort_keys=True)
+
+
+def load(value: Any) -> Any:
+    """A JSON column of a raw row."""
+    return json.loads(value) if isinstance(value, str) else value
+
+
+def for_update() -> str:
+    """Row locks; SQLite's IMMEDIATE transaction holds the whole database already."""
+    return "" if is_sqlite() else " FOR UPDATE"
+
+
+def lock_claims(cursor: CursorWrapper) -> None:
+    """Hold off other claims until the transaction ends."""
+    if not is_sqlite():
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [CLAIM_LOCK])
+
+
+def now(cursor: CursorWrapper) -> datetime:
+    """The database's clock: the one that leases are measured by. SQLite has one host, whose clock it shares."""
+    if is_sqlite():
+        return datetime.now(UTC)
+    cursor.execute("SELECT clock_timestamp()")
+    value: datetime = cursor.fetchone()[0]
+    return value
+
+
+def marks(count: int) -> str:
+    return ", ".join(["%s"] * count)
+
+
+def text(value: str) -> str:
+    """Text from outside as every database can store it: no NUL, no lone surrogates; each becomes U+FFFD."""
+    return value.replace("\0", "\ufffd").encode("utf-8", "surrogatepass").decode("utf-8", "replace")

@@ -1,0 +1,221 @@
+"""The ledger: one writer thread per runner through which every change of state goes, many in one transaction.
+
+Use: `result = await ledger.record(change)`; when it returns, the change is committed. While one batch commits the next
+fills up; with many atoms in flight a short window gathers more. A change that the database rejects is replayed alone,
+so that it fails only its own waiter.
+
+A change first looks, then writes. It raises `Refusal` only while all that it has written so far may stand: a refusal is
+an answer, it undoes nothing of its batch.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import queue
+import threading
+import time
+import uuid
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+from django.db import DatabaseError, InterfaceError, OperationalError, connection, transaction
+
+from executions.engine import dialect
+from executions.engine.transaction import ExecutionTransaction
+
+if TYPE_CHECKING:
+    from django.db.backends.utils import CursorWrapper
+
+log = logging.getLogger(__name__)
+
+LARGEST_BATCH = 500
+CONNECTION_TRIES = 5
+R_co = TypeVar("R_co", covariant=True)
+R = TypeVar("R")
+
+
+class Refusal(Exception):
+    """A change does not apply any more; nothing was written."""
+
+
+class LeaseLost(Refusal):
+    """The atom belongs to another owner, or to none: drop the result."""
+
+
+class Stopped(Refusal):
+    """The execution takes no new work now."""
+
+    def __init__(self, status: str) -> None:
+        super().__init__(f"the execution is {status}")
+        self.status = status
+
+
+class Change(Protocol[R_co]):
+    """One change of state."""
+
+    def execution_ids(self, cursor: CursorWrapper) -> Iterable[uuid.UUID]:
+        """Executions to lock before anything is written."""
+
+    def apply(self, unit: ExecutionTransaction) -> R_co:
+        """Write it, or raise Refusal."""
+
+
+@dataclass(slots=True)
+class _Entry:
+    change: Change[Any]
+    loop: asyncio.AbstractEventLoop
+    future: asyncio.Future[Any]
+    outcome: Any = None
+    error: BaseException | None = None
+
+
+class Ledger:
+    """See the module. `window_s` is how long a batch gathers while `crowd` or more changes came in the last one."""
+
+    def __init__(self, *, window_s: float, crowd: int = 4) -> None:
+        self._queue: queue.SimpleQueue[_Entry | None] = queue.SimpleQueue()
+        self._window_s = window_s
+        self._crowd = crowd
+        self._thread = threading.Thread(target=self._write, name="ledger", daemon=True)
+        self.transactions = 0
+        self.changes = 0
+
+    def start(self) -> None:
+        self._thread.start()
+
+    async def close(self) -> None:
+        """Commit what is queued, then end the thread and its connection."""
+        self._queue.put(None)
+        await asyncio.to_thread(self._thread.join)
+
+    async def record(self, change: Change[R]) -> R:
+        """Commit a change and return what it answers. Shielded: once queued it is written, even if the caller is cancelled."""
+        loop = asyncio.get_running_loop()
+        entry = _Entry(change, loop, loop.create_future())
+        self._queue.put(entry)
+        result: R = await asyncio.shield(entry.future)
+        return result
+
+    def _write(self) -> None:
+        try:
+            last, going = 0, True
+            while going:
+                batch, going = self._gather(last)
+                last = len(batch)
+                if batch:
+                    self._commit(batch)
+                    self._answer(batch)
+        finally:
+            connection.close()
+
+    def _gather(self, last: int) -> tuple[list[_Entry], bool]:
+        batch: list[_Entry] = []
+        entry = self._queue.get()
+        deadline = time.monotonic() + (self._window_s if last >= self._crowd else 0.0)
+        while entry is not None:
+            batch.append(entry)
+            if len(batch) >= LARGEST_BATCH:
+                return batch, True
+            try:
+                entry = self._queue.get_nowait()
+            except queue.Empty:
+                left = deadline - time.monotonic()
+                if left <= 0:
+                    return batch, True
+                try:
+                    entry = self._queue.get(timeout=left)
+                except queue.Empty:
+                    return batch, True
+        return batch, False
+
+    def _commit(self, batch: Sequence[_Entry]) -> None:
+        for tries_left in reversed(range(CONNECTION_TRIES)):
+            try:
+                self._apply(batch)
+            except (OperationalError, InterfaceError) as error:
+                # A broken connection, a database that restarts, a lock waited for too long: the whole batch again.
+                # Safe because nothing of it was committed, and each change checks owner and fence.
+                connection.close()
+                if tries_left == 0:
+                    self._fail(batch, error)
+                    return
+                log.warning("ledger: %s; the batch of %d is tried again", type(error).__name__, len(batch))
+                time.sleep(0.2 * (CONNECTION_TRIES - tries_left))
+            except DatabaseError as error:
+                if len(batch) == 1:
+                    self._fail(batch, error)
+                    return
+                for entry in batch:
+                    self._commit([entry])
+                return
+            except Exception as error:  # noqa: BLE001  a bug in one change must not end the writer; its waiter gets the error
+                if len(batch) == 1:
+                    self._fail(batch, error)
+                    return
+                for entry in batch:
+                    self._commit([entry])
+                return
+            else:
+                return
+
+    def _apply(self, batch: Sequence[_Entry]) -> None:
+        with transaction.atomic(), connection.cursor() as cursor:
+            unit = ExecutionTransaction(cursor, dialect.now(cursor))
+            unit.lock({one for entry in batch for one in entry.change.execution_ids(cursor)})
+            for entry in batch:
+                entry.error = None
+                try:
+                    entry.outcome = entry.change.apply(unit)
+                except Refusal as refusal:
+                    entry.error = refusal
+            unit.flush()
+        self.transactions += 1
+        self.changes += len(batch)
+
+    @staticmethod
+    def _fail(batch: Sequence[_Entry], error: BaseException) -> None:
+        for entry in batch:
+            entry.error = error
+
+    @staticmethod
+    def _answer(batch: Sequence[_Entry]) -> None:
+        def resolve() -> None:
+            for entry in batch:
+                if entry.future.done():
+                    continue
+                if entry.error is not None:
+                    entry.future.set_exception(entry.error)
+                else:
+                    entry.future.set_result(entry.outcome)
+
+        batch[0].loop.call_soon_threadsafe(resolve)
+
+
+class Reader:
+    """One thread with a connection of its own for the runner's reads; `await reader.run(function, …)`."""
+
+    def __init__(self) -> None:
+        self._pool = ThreadPoolExecutor(1, thread_name_prefix="reader")
+
+    async def run(self, function: Any, *arguments: Any) -> Any:
+        return await asyncio.get_running_loop().run_in_executor(self._pool, _healed, function, *arguments)
+
+    async def close(self) -> None:
+        """Close the thread's connection: thread-local connections outlive the loop otherwise."""
+        await self.run(connection.close)
+        self._pool.shutdown()
+
+
+def _healed(function: Any, *arguments: Any) -> Any:
+    for tries_left in reversed(range(CONNECTION_TRIES)):
+        try:
+            return function(*arguments)
+        except (OperationalError, InterfaceError):
+            connection.close()
+            if tries_left == 0:
+                raise
+            time.sleep(0.2 * (CONNECTION_TRIES - tries_left))
+    return None

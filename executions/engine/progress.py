@@ -1,0 +1,248 @@
+"""How the end of one atom moves the rest: dependents, waves, the execution. Works on a locked execution only."""
+
+from __future__ import annotations
+
+import uuid
+from collections import deque
+from dataclasses import dataclass
+
+from executions.engine import dialect
+from executions.engine.plan_graph import dependents_of
+from executions.engine.transaction import ExecutionTransaction, LockedExecution
+from executions.states import AtomStatus, ExecutionStatus, WaveStatus
+
+_COUNTER = {
+    AtomStatus.SUCCEEDED: "atoms_succeeded",
+    AtomStatus.FAILED: "atoms_failed",
+    AtomStatus.BLOCKED: "atoms_blocked",
+    AtomStatus.CANCELLED: "atoms_cancelled",
+    AtomStatus.DEAD_LETTERED: "atoms_dead_lettered",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How an atom ends."""
+
+    status: AtomStatus
+    reason: str = ""
+    error: str = ""
+    assurance: str = ""
+    accepted: uuid.UUID | None = None
+    attempts: int = 0
+
+
+def begin(unit: ExecutionTransaction, execution: LockedExecution) -> None:
+    """A pending execution starts: its first wave opens, or it completes at once when it has no atoms."""
+    unit.set_status(execution, ExecutionStatus.RUNNING, "start")
+    execution.started_at = unit.now
+    unit.event(execution, "execution.started", run_number=execution.run_number, atoms=execution.atoms_total)
+    if execution.schedule == "waves":
+        _advance(unit, execution)
+        return
+    unit.cursor.execute(
+        "UPDATE executions_atomrun SET status = 'ready' WHERE execution_id = %s AND status = 'pending' AND unmet = 0",
+        [dialect.uid(execution.id)],
+    )
+    _complete_when_done(unit, execution)
+
+
+def atom_claimed(unit: ExecutionTransaction, execution: LockedExecution, number: int) -> None:
+    """In `flow` a wave is a view: it starts with the first claim of one of its atoms."""
+    if execution.schedule == "flow":
+        _start_wave(unit, execution, number)
+
+
+def end_atom(
+    unit: ExecutionTransaction, execution: LockedExecution, run_id: uuid.UUID, key: str, wave: int, ending: Ending
+) -> None:
+    """End an atom whose ownership the caller has checked, and everything that follows from it."""
+    unit.cursor.execute(
+        "UPDATE executions_atomrun SET status = %s, reason = %s, error = %s, assurance = %s, accepted_id = %s,"
+        " lease_owner = '', lease_until = NULL, not_before = NULL, ended_at = %s WHERE id = %s",
+        [
+            ending.status.value,
+            ending.reason,
+            ending.error,
+            ending.assurance,
+            None if ending.accepted is None else dialect.uid(ending.accepted),
+            dialect.at(unit.now),
+            dialect.uid(run_id),
+        ],
+    )
+    _count(unit, execution, key, wave, ending)
+    if ending.status is AtomStatus.SUCCEEDED or execution.on_dependency_failure == "continue":
+        _satisfy_dependents(unit, execution, key)
+    elif ending.status is not AtomStatus.CANCELLED:
+        _block_dependents(unit, execution, key, ending.status)
+        if execution.on_dependency_failure == "stop" and execution.status is ExecutionStatus.RUNNING:
+            reason = f"stopped: {key} {ending.status.value}"
+            unit.set_status(execution, ExecutionStatus.PAUSING, "pause", reason)
+            unit.event(execution, "execution.pausing", reason=reason)
+    if execution.schedule == "waves":
+        _advance(unit, execution)
+    else:
+        _end_waves(unit, execution)
+        _complete_when_done(unit, execution)
+    settle(unit, execution)
+
+
+def settle(unit: ExecutionTransaction, execution: LockedExecution) -> None:
+    """Finish a pause or a cancellation once nothing is in flight any more."""
+    if execution.status not in (ExecutionStatus.PAUSING, ExecutionStatus.CANCELLING):
+        return
+    if in_flight(unit, execution):
+        return
+    if execution.status is ExecutionStatus.PAUSING:
+        unit.set_status(execution, ExecutionStatus.PAUSED, "pause", execution.status_reason)
+        unit.event(execution, "execution.paused", reason=execution.status_reason)
+        return
+    for number in range(1, execution.waves_total + 1):
+        wave = unit.wave(execution, number)
+        if wave.status in (WaveStatus.PENDING, WaveStatus.RUNNING):
+            wave.status = WaveStatus.CANCELLED
+            wave.ended_at = unit.now
+            unit.event(execution, "wave.ended", wave=number, status=wave.status.value)
+    unit.set_status(execution, ExecutionStatus.CANCELLED, "cancel", execution.status_reason)
+    _ended(unit, execution)
+
+
+def in_flight(unit: ExecutionTransaction, execution: LockedExecution) -> int:
+    """Atoms of the execution under a lease."""
+    unit.cursor.execute(
+        "SELECT COUNT(*) FROM executions_atomrun WHERE execution_id = %s AND status IN ('generating', 'validating')",
+        [dialect.uid(execution.id)],
+    )
+    return int(unit.cursor.fetchone()[0])
+
+
+def _count(unit: ExecutionTransaction, execution: LockedExecution, key: str, number: int, ending: Ending) -> None:
+    execution.add(_COUNTER[ending.status])
+    if ending.assurance == "static":
+        execution.add("atoms_static")
+    wave = unit.wave(execution, number)
+    if ending.status is AtomStatus.SUCCEEDED:
+        wave.atoms_succeeded += 1
+    else:
+        wave.atoms_unsuccessful += 1
+    unit.event(
+        execution,
+        "atom.ended",
+        wave=number,
+        atom=key,
+        status=ending.status.value,
+        reason=ending.reason,
+        assurance=ending.assurance,
+        attempts=ending.attempts,
+    )
+
+
+def _satisfy_dependents(unit: ExecutionTransaction, execution: LockedExecution, key: str) -> None:
+    dependents = dependents_of(execution.masterplan_id, key)
+    if not dependents:
+        return
+    marks = dialect.marks(len(dependents))
+    unit.cursor.execute(
+        f"UPDATE executions_atomrun SET unmet = unmet - 1 WHERE execution_id = %s AND key IN ({marks}) AND unmet > 0",  # noqa: S608
+        [dialect.uid(execution.id), *dependents],
+    )
+    if execution.schedule == "flow":
+        unit.cursor.execute(
+            "UPDATE executions_atomrun SET status = 'ready' WHERE execution_id = %s AND status = 'pending'"  # noqa: S608
+            f" AND unmet = 0 AND key IN ({marks})",
+            [dialect.uid(execution.id), *dependents],
+        )
+
+
+def _block_dependents(unit: ExecutionTransaction, execution: LockedExecution, key: str, status: AtomStatus) -> None:
+    """Everything behind a failed atom ends `blocked`, each naming the dependency that it directly waited for."""
+    queue = deque([(key, status)])
+    while queue:
+        cause, how = queue.popleft()
+        for dependent in dependents_of(execution.masterplan_id, cause):
+            error = f"Blocked: its dependency {cause} ended {how.value}"
+            unit.cursor.execute(
+                "UPDATE executions_atomrun SET status = 'blocked', reason = 'dependency', error = %s, not_before = NULL,"
+                " ended_at = %s WHERE execution_id = %s AND key = %s AND status IN ('pending', 'ready') RETURNING wave",
+                [error, dialect.at(unit.now), dialect.uid(execution.id), dependent],
+            )
+            row = unit.cursor.fetchone()
+            if row is not None:
+                _count(unit, execution, dependent, row[0], Ending(AtomStatus.BLOCKED, reason="dependency"))
+                queue.append((dependent, AtomStatus.BLOCKED))
+
+
+def _start_wave(unit: ExecutionTransaction, execution: LockedExecution, number: int) -> None:
+    wave = unit.wave(execution, number)
+    if wave.status is not WaveStatus.PENDING:
+        return
+    wave.status = WaveStatus.RUNNING
+    wave.started_at = unit.now
+    execution.current_wave = max(execution.current_wave, number)
+    execution.changed = True
+    unit.event(execution, "wave.started", wave=number, atoms=wave.atoms_total)
+
+
+def _end_wave(unit: ExecutionTransaction, execution: LockedExecution, number: int) -> None:
+    wave = unit.wave(execution, number)
+    wave.status = WaveStatus.COMPLETED
+    wave.ended_at = unit.now
+    unit.event(
+        execution,
+        "wave.ended",
+        wave=number,
+        status=wave.status.value,
+        succeeded=wave.atoms_succeeded,
+        unsuccessful=wave.atoms_unsuccessful,
+    )
+
+
+def _advance(unit: ExecutionTransaction, execution: LockedExecution) -> None:
+    """Strict barrier: close the current wave when all its atoms have ended, open the next, complete after the last."""
+    if execution.status not in (ExecutionStatus.RUNNING, ExecutionStatus.PAUSING):
+        return
+    while True:
+        if execution.current_wave:
+            if not unit.wave(execution, execution.current_wave).all_ended:
+                return
+            _end_wave(unit, execution, execution.current_wave)
+        if execution.current_wave == execution.waves_total:
+            _complete_when_done(unit, execution)
+            return
+        number = execution.current_wave + 1
+        _start_wave(unit, execution, number)
+        unit.cursor.execute(
+            "UPDATE executions_atomrun SET status = 'ready' WHERE execution_id = %s AND wave = %s AND status = 'pending'",
+            [dialect.uid(execution.id), number],
+        )
+
+
+def _end_waves(unit: ExecutionTransaction, execution: LockedExecution) -> None:
+    """In `flow`, waves end in any order, each when its last atom has ended."""
+    touched = sorted(number for owner, number in unit.waves if owner == execution.id)
+    for number in touched:
+        wave = unit.wave(execution, number)
+        if wave.all_ended and wave.status in (WaveStatus.PENDING, WaveStatus.RUNNING):
+            _start_wave(unit, execution, number)
+            _end_wave(unit, execution, number)
+
+
+def _complete_when_done(unit: ExecutionTransaction, execution: LockedExecution) -> None:
+    if execution.atoms_ended == execution.atoms_total and execution.status in (
+        ExecutionStatus.RUNNING,
+        ExecutionStatus.PAUSING,
+    ):
+        unit.set_status(execution, ExecutionStatus.COMPLETED, "complete")
+        _ended(unit, execution)
+
+
+def _ended(unit: ExecutionTransaction, execution: LockedExecution) -> None:
+    unit.event(
+        execution,
+        "execution.ended",
+        status=execution.status.value,
+        precision_percent=execution.precision_percent,
+        succeeded=execution.counters["atoms_succeeded"],
+        atoms=execution.atoms_total,
+        cost_nano_usd=execution.counters["cost_nano_usd"],
+    )

@@ -1,0 +1,380 @@
+"""The retry orchestrator: one atom up its ladder. Generate, validate, feed the findings back, try again.
+
+A fault of the provider is no attempt: the atom gives its slot back and waits. An answer is kept before it is looked at,
+so that a crash between answer and verdict pays nothing again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import timedelta
+
+from executions.engine.calls import (
+    AttemptIntent,
+    CallResult,
+    FaultPolicy,
+    RecordAnswer,
+    RecordAborted,
+    RecordFault,
+    RecordIntent,
+)
+from executions.engine.claims import Release
+from executions.engine.context import AtomContext, OpenAttempt
+from executions.engine.ledger import LeaseLost, Ledger, Stopped
+from executions.engine.verdicts import RecordVerdict
+from executions.findings import Finding, Severity
+from executions.generation.client import ModelAnswer, ModelClient, ModelRequest, ProviderFault
+from executions.generation.extraction import NoCode, extract
+from executions.generation.ladder import Rung, as_json
+from executions.generation.prices import estimate, price_of
+from executions.generation.prompts import PastAttempt, Prompt, PromptDependency, PromptInput, render
+from executions.identity import new_id
+from executions.planning.assembly import AssemblyConflict, assemble
+from executions.states import AttemptStatus, CallOutcome
+from executions.validation.candidate import Candidate
+from executions.validation.pipeline import SandboxUnavailable, Validator
+from executions.validation.verdict import Isolation, Verdict
+
+log = logging.getLogger(__name__)
+
+EXPECTED_OUTPUT_TOKENS = 1_000
+"""Reserved for an answer before any has been seen; the true cost is settled after the call."""
+MOST_TRUNCATIONS = 3
+MOST_TOKENS = 64_000
+SANDBOX_WAIT = timedelta(seconds=5)
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long and how often an atom waits for the provider; times in seconds."""
+
+    backoff_s: float
+    backoff_max_s: float
+    most_faults: int
+    window_s: float
+    call_timeout_s: float
+    dependency_bodies: int
+
+
+class RetryOrchestrator:
+    """Works claimed atoms; shared by all atoms of a runner."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        validator: Callable[[str], Validator],
+        client: Callable[[str], ModelClient],
+        patience: Patience,
+        jitter: random.Random,
+    ) -> None:
+        self._ledger = ledger
+        self._validator = validator
+        self._client = client
+        self._patience = patience
+        self._jitter = jitter
+        self._open: dict[uuid.UUID, tuple[OpenAttempt, uuid.UUID | None]] = {}
+        """Where the work on each atom stands, for an abort in mid-flight: its attempt and its open call."""
+
+    async def work(self, context: AtomContext) -> None:
+        """Work one atom until it ends, waits, or is no longer ours. Cancelling it aborts the call and records that."""
+        claim = context.claim
+        try:
+            await self._climb(context)
+        except LeaseLost as lost:
+            log.warning("execution=%s atom=%s lease lost: %s", claim.execution_id, claim.key, lost)
+        except Stopped:
+            await self._give_back(context)
+        except SandboxUnavailable as error:
+            log.error("execution=%s atom=%s sandbox unavailable: %s", claim.execution_id, claim.key, error)  # noqa: TRY400
+            await self._give_back(context, SANDBOX_WAIT)
+        except asyncio.CancelledError:
+            attempt, call_id = self._open.get(claim.run_id, (None, None))
+            change = RecordAborted(claim, attempt.id if attempt else None, attempt.number if attempt else 0, call_id)
+            try:
+                await self._ledger.record(change)
+            except LeaseLost:
+                log.info("execution=%s atom=%s was taken over before its abort", claim.execution_id, claim.key)
+        finally:
+            self._open.pop(claim.run_id, None)
+
+    async def _give_back(self, context: AtomContext, wait: timedelta | None = None) -> None:
+        try:
+            await self._ledger.record(Release(context.claim, wait))
+        except LeaseLost as lost:
+            log.warning("execution=%s atom=%s lease lost: %s", context.claim.execution_id, context.claim.key, lost)
+
+    async def _climb(self, context: AtomContext) -> None:
+        attempt, used = context.open_attempt, context.claim.attempts
+        while True:
+            rung = context.execution.configuration.ladder[used]
+            if attempt is None or attempt.answer is None:
+                answered = await self._generate(context, rung, attempt)
+                if answered is None:
+                    return
+                attempt = answered
+            self._open[context.claim.run_id] = (attempt, None)
+            goes_on = await self._judge(context, attempt)
+            if goes_on is None:
+                return
+            attempt, used = None, goes_on
+
+    # --- generate -------------------------------------------------------------------------------------------------
+
+    async def _generate(self, context: AtomContext, rung: Rung, attempt: OpenAttempt | None) -> OpenAttempt | None:
+        """Ask until there is an answer; None when the atom was given back or ended."""
+        configuration, claim = context.execution.configuration, context.claim
+        new = attempt is None
+        if attempt is None:
+            prompt = self._prompt(context, rung)
+            attempt = OpenAttempt(new_id(), rung.number, prompt.system, prompt.user, 0, 0, None)
+        model = rung.model or configuration.model
+        client = self._client(configuration.endpoint)
+        while True:
+            call_id = new_id()
+            tokens = min(rung.max_tokens * 2**attempt.truncations, max(MOST_TOKENS, rung.max_tokens))
+            request = ModelRequest(
+                model=model,
+                system=attempt.prompt_system,
+                user=attempt.prompt_user,
+                max_tokens=tokens,
+                temperature=rung.temperature,
+                effort=rung.effort,
+                timeout_s=self._patience.call_timeout_s,
+            )
+            reserve = estimate(
+                model,
+                input_chars=len(request.system) + len(request.user),
+                expected_output_tokens=EXPECTED_OUTPUT_TOKENS,
+            )
+            intent = RecordIntent(
+                claim=claim,
+                attempt_id=attempt.id,
+                attempt_number=attempt.number,
+                call_id=call_id,
+                ordinal=attempt.calls + 1,
+                endpoint=client.endpoint.name,
+                model=model,
+                requested={"temperature": rung.temperature, "effort": rung.effort, "max_tokens": tokens},
+                reserve_nano_usd=reserve.nano_usd,
+                new_attempt=self._intent(attempt, rung) if new else None,
+            )
+            await self._ledger.record(intent)
+            new = False
+            attempt = replace(attempt, calls=attempt.calls + 1)
+            self._open[claim.run_id] = (attempt, call_id)
+            try:
+                answer = await client.complete(request)
+            except ProviderFault as fault:
+                await self._ledger.record(self._fault(context, attempt, call_id, fault, tokens))
+                return None
+            outcome = _outcome(answer)
+            result = _result(answer, outcome, tokens, model)
+            if outcome is CallOutcome.ANSWERED:
+                if not await self._ledger.record(RecordAnswer(claim, call_id, result)):
+                    return None
+                return replace(attempt, answer=answer.text)
+            attempt = replace(attempt, truncations=attempt.truncations + 1)
+            if not await self._ledger.record(self._unusable(context, attempt, call_id, result)):
+                return None
+
+    def _prompt(self, context: AtomContext, rung: Rung) -> Prompt:
+        spec, execution = context.spec, context.execution
+        same_file = assemble(context.same_file) if context.same_file else ""
+        return render(
+            PromptInput(
+                plan_name=execution.plan_name,
+                plan_description=execution.plan_description,
+                plan_instructions=execution.plan_instructions,
+                requires=execution.requires,
+                key=spec.key,
+                name=spec.name,
+                description=spec.description,
+                language=spec.language,
+                signature=spec.signature,
+                contract=spec.contract,
+                prompt=spec.prompt,
+                tests=spec.tests,
+                target_path=spec.target_path,
+                instructions=spec.instructions,
+                entry_points=spec.entry_points,
+                dependencies=tuple(PromptDependency(*one) for one in context.dependencies),
+                same_file=same_file,
+                rung=rung,
+                max_attempts=execution.configuration.max_attempts,
+                history=tuple(context.history),
+            ),
+            dependency_bodies=self._patience.dependency_bodies,
+        )
+
+    @staticmethod
+    def _intent(attempt: OpenAttempt, rung: Rung) -> AttemptIntent:
+        return AttemptIntent(
+            number=attempt.number,
+            strategy=rung.strategy.value,
+            rung=as_json([rung])[0],
+            prompt_system=attempt.prompt_system,
+            prompt_user=attempt.prompt_user,
+        )
+
+    def _fault(self, context: AtomContext, attempt: OpenAttempt, call_id: uuid.UUID, fault: ProviderFault, tokens: int) -> RecordFault:
+        patience = self._patience
+        backoff = min(patience.backoff_max_s, patience.backoff_s * 2**context.claim.faults)
+        wait = backoff * self._jitter.uniform(0.75, 1.25)
+        if fault.retry_after_s is not None:
+            # As asked, never sooner; the jitter spreads the atoms that were all told the same.
+            wait = fault.retry_after_s + self._jitter.uniform(0, min(1.0, 0.1 * fault.retry_after_s))
+        return RecordFault(
+            claim=context.claim,
+            attempt_id=attempt.id,
+            attempt_number=attempt.number,
+            call_id=call_id,
+            result=CallResult(
+                outcome=CallOutcome.TRANSPORT_ERROR,
+                applied=_applied(fault.applied, fault.dropped, tokens),
+                dropped=fault.dropped,
+                status_code=fault.status,
+                error_type=fault.error_type or fault.kind.value,
+                error=fault.message,
+                request_id=fault.request_id,
+                possibly_billed=fault.possibly_billed,
+            ),
+            policy=self._policy(),
+            wait=timedelta(seconds=wait),
+            stop_reason=f"the provider refuses: {fault}" if fault.fatal else "",
+        )
+
+    def _unusable(self, context: AtomContext, attempt: OpenAttempt, call_id: uuid.UUID, result: CallResult) -> RecordFault:
+        """Truncated or refused: truncation is tried again at once with more room, a refusal after a wait."""
+        patient = result.outcome is CallOutcome.TRUNCATED and attempt.truncations < MOST_TRUNCATIONS
+        wait = None if patient else timedelta(seconds=self._patience.backoff_s * 2**context.claim.faults)
+        return RecordFault(
+            claim=context.claim,
+            attempt_id=attempt.id,
+            attempt_number=attempt.number,
+            call_id=call_id,
+            result=result,
+            policy=self._policy(),
+            wait=wait,
+        )
+
+    def _policy(self) -> FaultPolicy:
+        return FaultPolicy(self._patience.most_faults, timedelta(seconds=self._patience.window_s))
+
+    # --- validate -------------------------------------------------------------------------------------------------
+
+    async def _judge(self, context: AtomContext, attempt: OpenAttempt) -> int | None:
+        """Judge the answer; the number of attempts used when the same owner goes on, None otherwise."""
+        code, verdict = await self._verdict(context, attempt.answer or "")
+        history = PastAttempt(
+            number=attempt.number,
+            code=code,
+            findings=verdict.findings,
+            tests_passed=verdict.tests_passed,
+            tests_total=verdict.tests_total,
+        )
+        used = await self._ledger.record(
+            RecordVerdict(
+                claim=context.claim,
+                attempt_id=attempt.id,
+                number=attempt.number,
+                max_attempts=context.execution.configuration.max_attempts,
+                code=code,
+                passed=verdict.passed,
+                assurance=verdict.assurance,
+                isolation=verdict.isolation.value,
+                findings=verdict.findings,
+                tests_passed=verdict.tests_passed,
+                tests_total=verdict.tests_total,
+                duration_ms=verdict.duration_ms,
+                cpu_ms=verdict.cpu_ms,
+            )
+        )
+        context.history.append(history)
+        log.info(
+            "execution=%s atom=%s attempt=%d %s",
+            context.claim.execution_id,
+            context.claim.key,
+            attempt.number,
+            (AttemptStatus.PASSED if verdict.passed else AttemptStatus.REJECTED).value,
+        )
+        return used
+
+    async def _verdict(self, context: AtomContext, answer: str) -> tuple[str, Verdict]:
+        spec = context.spec
+        try:
+            code = extract(answer, language=spec.language).code
+        except NoCode as error:
+            return "", _unread(Finding(Severity.CRITICAL, "no-code", str(error)))
+        file_text = None
+        if context.same_file:
+            try:
+                file_text = assemble([*context.same_file, (spec.key, code)], target_path=spec.target_path)
+            except (AssemblyConflict, SyntaxError, ValueError) as error:
+                return code, _unread(Finding(Severity.ERROR, "does-not-fit-the-file", str(error)))
+        candidate = Candidate(
+            source=code,
+            tests=spec.tests,
+            entry_points=spec.entry_points,
+            target_path=spec.target_path,
+            signature=spec.signature,
+            hidden_tests=spec.hidden_tests,
+            files=context.files,
+            file_text=file_text,
+        )
+        return code, await self._validator(context.execution.configuration.validators).validate(candidate)
+
+
+def _unread(finding: Finding) -> Verdict:
+    """The verdict on an answer that never came as far as the validators."""
+    return Verdict(
+        passed=False,
+        executed=False,
+        isolation=Isolation.NONE,
+        findings=(finding,),
+        tests_passed=(),
+        tests_total=0,
+        duration_ms=0.0,
+        cpu_ms=0.0,
+        assurance="",
+    )
+
+
+def _outcome(answer: ModelAnswer) -> CallOutcome:
+    if answer.stop_reason == "max_tokens":
+        return CallOutcome.TRUNCATED
+    if answer.stop_reason == "refusal":
+        return CallOutcome.REFUSED
+    return CallOutcome.ANSWERED
+
+
+def _applied(applied: object, dropped: object, tokens: int) -> dict[str, object]:
+    """Every parameter with what was sent; null for what was left out."""
+    sent = dict(applied) if isinstance(applied, dict) else {}
+    left_out = dict.fromkeys(dropped) if isinstance(dropped, dict) else {}
+    return {"max_tokens": tokens, **left_out, **sent}
+
+
+def _result(answer: ModelAnswer, outcome: CallOutcome, tokens: int, model: str) -> CallResult:
+    price = price_of(model, answer.usage)
+    return CallResult(
+        outcome=outcome,
+        applied=_applied(dict(answer.applied), dict(answer.dropped), tokens),
+        dropped=answer.dropped,
+        status_code=200,
+        error="" if outcome is CallOutcome.ANSWERED else f"the answer ended with {answer.stop_reason}",
+        error_type="" if outcome is CallOutcome.ANSWERED else outcome.value,
+        request_id=answer.request_id,
+        stop_reason=answer.stop_reason,
+        answer=answer.text,
+        input_tokens=answer.usage.input_tokens + answer.usage.cache_read_tokens + answer.usage.cache_write_tokens,
+        output_tokens=answer.usage.output_tokens,
+        cache_read_tokens=answer.usage.cache_read_tokens,
+        cache_write_tokens=answer.usage.cache_write_tokens,
+        price_kind=price.kind.value,
+        cost_nano_usd=price.nano_usd,
+    )

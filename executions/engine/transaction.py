@@ -1,0 +1,247 @@
+"""One transaction on executions: lock, check, change, events. The only writer of state, counters and events.
+
+Invariants kept here: execution rows are locked first, in ascending id; events are numbered per execution without gaps,
+in commit order; counters change in the transaction of the rows they count. The ledger uses it for the runner's changes,
+services use it for people's commands.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from django.db import connection, transaction
+
+from executions.engine import dialect
+from executions.states import EXECUTION_ENDED, ExecutionStatus, WaveStatus, WrongState, may_follow
+
+if TYPE_CHECKING:
+    from django.db.backends.utils import CursorWrapper
+
+COUNTERS = (
+    "atoms_succeeded",
+    "atoms_failed",
+    "atoms_blocked",
+    "atoms_cancelled",
+    "atoms_dead_lettered",
+    "atoms_static",
+    "attempts_total",
+    "attempts_passed",
+    "retries_total",
+    "retries_passed",
+    "calls_total",
+    "input_tokens",
+    "output_tokens",
+    "cost_nano_usd",
+    "reserved_nano_usd",
+    "lost_nano_usd",
+)
+
+
+@dataclass(slots=True)
+class LockedExecution:
+    """An execution row held by this transaction; changes are written at the flush."""
+
+    id: uuid.UUID
+    masterplan_id: uuid.UUID
+    status: ExecutionStatus
+    status_reason: str
+    schedule: str
+    on_dependency_failure: str
+    max_concurrency: int
+    needs_sandbox: bool
+    budget_nano_usd: int | None
+    run_number: int
+    seq: int
+    current_wave: int
+    waves_total: int
+    atoms_total: int
+    counters: dict[str, int]
+    started_at: datetime | None
+    ended_at: datetime | None
+    changed: bool = False
+
+    def add(self, counter: str, amount: int = 1) -> None:
+        self.counters[counter] += amount
+        self.changed = True
+
+    @property
+    def atoms_ended(self) -> int:
+        return sum(
+            self.counters[name]
+            for name in ("atoms_succeeded", "atoms_failed", "atoms_blocked", "atoms_cancelled", "atoms_dead_lettered")
+        )
+
+    @property
+    def precision_percent(self) -> float:
+        return 100.0 * self.counters["atoms_succeeded"] / self.atoms_total if self.atoms_total else 100.0
+
+
+@dataclass(slots=True)
+class LockedWave:
+    """A wave row; held through its execution's lock."""
+
+    execution_id: uuid.UUID
+    number: int
+    status: WaveStatus
+    atoms_total: int
+    atoms_succeeded: int
+    atoms_unsuccessful: int
+    started_at: datetime | None
+    ended_at: datetime | None
+
+    @property
+    def all_ended(self) -> bool:
+        return self.atoms_succeeded + self.atoms_unsuccessful == self.atoms_total
+
+
+@dataclass(slots=True)
+class ExecutionTransaction:
+    """What a change sees: the cursor, the database's time, the locked rows, and `event`."""
+
+    cursor: CursorWrapper
+    now: datetime
+    executions: dict[uuid.UUID, LockedExecution] = field(default_factory=dict)
+    waves: dict[tuple[uuid.UUID, int], LockedWave] = field(default_factory=dict)
+    _events: list[tuple[Any, ...]] = field(default_factory=list)
+
+    def lock(self, ids: Iterable[uuid.UUID]) -> None:
+        """Lock execution rows in ascending id. Unknown ids are left out."""
+        wanted = sorted(set(ids) - self.executions.keys())
+        if not wanted:
+            return
+        self.cursor.execute(
+            "SELECT id, masterplan_id, status, status_reason, schedule, on_dependency_failure, max_concurrency,"  # noqa: S608
+            " needs_sandbox, budget_nano_usd, run_number, seq, current_wave, waves_total, atoms_total, started_at,"
+            f" ended_at, {', '.join(COUNTERS)} FROM executions_execution"
+            f" WHERE id IN ({dialect.marks(len(wanted))}) ORDER BY id{dialect.for_update()}",
+            [dialect.uid(one) for one in wanted],
+        )
+        for row in self.cursor.fetchall():
+            one = LockedExecution(
+                id=dialect.to_uuid(row[0]),
+                masterplan_id=dialect.to_uuid(row[1]),
+                status=ExecutionStatus(row[2]),
+                status_reason=row[3],
+                schedule=row[4],
+                on_dependency_failure=row[5],
+                max_concurrency=row[6],
+                needs_sandbox=bool(row[7]),
+                budget_nano_usd=row[8],
+                run_number=row[9],
+                seq=row[10],
+                current_wave=row[11],
+                waves_total=row[12],
+                atoms_total=row[13],
+                started_at=dialect.to_time(row[14]),
+                ended_at=dialect.to_time(row[15]),
+                counters=dict(zip(COUNTERS, row[16:], strict=True)),
+            )
+            self.executions[one.id] = one
+
+    def wave(self, execution: LockedExecution, number: int) -> LockedWave:
+        """A wave of a locked execution, read once per transaction."""
+        found = self.waves.get((execution.id, number))
+        if found is not None:
+            return found
+        self.cursor.execute(
+            "SELECT status, atoms_total, atoms_succeeded, atoms_unsuccessful, started_at, ended_at FROM executions_wave"
+            " WHERE execution_id = %s AND number = %s",
+            [dialect.uid(execution.id), number],
+        )
+        row = self.cursor.fetchone()
+        wave = LockedWave(
+            execution.id, number, WaveStatus(row[0]), row[1], row[2], row[3], dialect.to_time(row[4]), dialect.to_time(row[5])
+        )
+        self.waves[execution.id, number] = wave
+        return wave
+
+    def set_status(self, execution: LockedExecution, status: ExecutionStatus, action: str, reason: str = "") -> None:
+        """Move the execution on. Raises WrongState (naming `action`) when the table of transitions forbids it."""
+        if not may_follow(execution.status, status):
+            raise WrongState(action, execution.status)
+        execution.status = status
+        execution.status_reason = reason
+        execution.ended_at = self.now if status in EXECUTION_ENDED else None
+        execution.changed = True
+
+    def event(
+        self,
+        execution: LockedExecution,
+        kind: str,
+        *,
+        wave: int | None = None,
+        atom: str = "",
+        attempt: int | None = None,
+        **data: Any,
+    ) -> None:
+        """Append a fact to the history; it gets the next number."""
+        execution.seq += 1
+        execution.changed = True
+        self._events.append(
+            (
+                dialect.uid(execution.id),
+                execution.seq,
+                kind,
+                wave,
+                atom,
+                attempt,
+                dialect.dump(data),
+                dialect.at(self.now),
+            )
+        )
+
+    def flush(self) -> None:
+        """Write waves, executions and events; called once, before the commit."""
+        for wave in self.waves.values():
+            self.cursor.execute(
+                "UPDATE executions_wave SET status = %s, atoms_succeeded = %s, atoms_unsuccessful = %s, started_at = %s,"
+                " ended_at = %s WHERE execution_id = %s AND number = %s",
+                [
+                    wave.status.value,
+                    wave.atoms_succeeded,
+                    wave.atoms_unsuccessful,
+                    dialect.at(wave.started_at),
+                    dialect.at(wave.ended_at),
+                    dialect.uid(wave.execution_id),
+                    wave.number,
+                ],
+            )
+        for one in self.executions.values():
+            if one.changed:
+                self.cursor.execute(
+                    "UPDATE executions_execution SET status = %s, status_reason = %s, run_number = %s, seq = %s,"  # noqa: S608
+                    " current_wave = %s, started_at = %s, ended_at = %s, "
+                    f"{', '.join(f'{name} = %s' for name in COUNTERS)} WHERE id = %s",
+                    [
+                        one.status.value,
+                        one.status_reason,
+                        one.run_number,
+                        one.seq,
+                        one.current_wave,
+                        dialect.at(one.started_at),
+                        dialect.at(one.ended_at),
+                        *(one.counters[name] for name in COUNTERS),
+                        dialect.uid(one.id),
+                    ],
+                )
+        if self._events:
+            self.cursor.executemany(
+                "INSERT INTO executions_event (execution_id, seq, type, wave, atom, attempt, data, at)"
+                " VALUES (%s, %s, %s, %s, %s, %s, %s, %s)",
+                self._events,
+            )
+
+
+@contextmanager
+def open_transaction(*ids: uuid.UUID) -> Iterator[ExecutionTransaction]:
+    """A database transaction with these executions locked; flushed and committed at the end, undone on an exception."""
+    with transaction.atomic(), connection.cursor() as cursor:
+        unit = ExecutionTransaction(cursor, dialect.now(cursor))
+        unit.lock(ids)
+        yield unit
+        unit.flush()

@@ -1,0 +1,192 @@
+"""The wave executor: a runner that claims ready atoms and works up to its capacity of them in one event loop.
+
+It knows no single execution: it claims from all that are running, in a fair share. Waves open in the ledger, in the
+transaction in which the wave ahead ends, so any number of runners may share an execution.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import time
+import uuid
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+from django.conf import settings
+from django.db.models import Min
+
+from executions.engine import doorbell
+from executions.engine.claims import Claim, ClaimedAtom, owner_name
+from executions.engine.context import AtomContext, ExecutionContext, load_atoms, load_execution
+from executions.engine.heartbeat import Heartbeat
+from executions.engine.ledger import Ledger, Reader
+from executions.engine.node import this_node_drains
+from executions.engine.retry_orchestrator import Patience, RetryOrchestrator
+from executions.engine.runner_resources import Clients, Validators, can_execute
+from executions.models import AtomRun, Execution
+from executions.states import EXECUTION_CLAIMABLE, AtomStatus, ExecutionStatus
+
+log = logging.getLogger(__name__)
+
+LOOK_S = 0.5
+"""How often a runner looks for commands of people, and for work when it has room."""
+
+
+def run_slice() -> int:
+    """Run atoms for one slice; returns how many claims were worked. Called by the django-q2 task."""
+    owner = owner_name()
+    lease = timedelta(seconds=settings.MGE_LEASE_SECONDS)
+    with Heartbeat(owner, lease):
+        return asyncio.run(WaveExecutor(owner, lease).run())
+
+
+@dataclass(slots=True)
+class WaveExecutor:
+    """One runner; see the module."""
+
+    owner: str
+    lease: timedelta
+    ledger: Ledger = field(init=False)
+    reader: Reader = field(init=False)
+    clients: Clients = field(init=False)
+    validators: Validators = field(init=False)
+    orchestrator: RetryOrchestrator = field(init=False)
+    executions: dict[uuid.UUID, ExecutionContext] = field(init=False)
+    tasks: dict[asyncio.Task[None], ClaimedAtom] = field(init=False)
+    worked: int = 0
+    stopping: bool = False
+
+    def __post_init__(self) -> None:
+        self.ledger = Ledger(window_s=settings.MGE_COMMIT_WINDOW_MS / 1000)
+        self.reader = Reader()
+        self.clients = Clients()
+        self.validators = Validators()
+        self.executions = {}
+        self.tasks = {}
+        self.orchestrator = RetryOrchestrator(
+            self.ledger,
+            self.validators.get,
+            self.clients.get,
+            Patience(
+                backoff_s=settings.MGE_PROVIDER_BACKOFF_SECONDS,
+                backoff_max_s=settings.MGE_PROVIDER_BACKOFF_MAX_SECONDS,
+                most_faults=settings.MGE_PROVIDER_MAX_FAULTS,
+                window_s=settings.MGE_PROVIDER_WINDOW_SECONDS,
+                call_timeout_s=settings.MGE_CALL_TIMEOUT_SECONDS,
+                dependency_bodies=settings.MGE_DEPENDENCY_BODIES,
+            ),
+            random.Random(self.owner),  # noqa: S311  jitter of waits
+        )
+
+    async def run(self) -> int:
+        """Claim and work until the slice ends or nothing is left; then hand over and drain."""
+        self.ledger.start()
+        watch = asyncio.create_task(self._watch(), name="watch")
+        try:
+            await self._claim_and_work(time.monotonic() + settings.MGE_SLICE_SECONDS)
+            # The next runner is rung for before this one drains, so that free slots are not left empty meanwhile.
+            await self.reader.run(_hand_over)
+            await self._drain()
+        finally:
+            watch.cancel()
+            for task in self.tasks:
+                task.cancel()
+            await asyncio.gather(watch, *self.tasks, return_exceptions=True)
+            await self.clients.close()
+            await self.ledger.close()
+            await self.reader.close()
+        return self.worked
+
+    async def _claim_and_work(self, deadline: float) -> None:
+        capacity = settings.MGE_RUNNER_CAPACITY
+        while time.monotonic() < deadline and not self.stopping:
+            claimed = 0
+            if len(self.tasks) < capacity:
+                claimed = await self._claim(capacity - len(self.tasks))
+            if not self.tasks and not claimed:
+                wait = await self.reader.run(_next_work_in)
+                if wait is None:
+                    return
+                await asyncio.sleep(min(wait, LOOK_S))
+                continue
+            await self._wait_for_one(LOOK_S if len(self.tasks) < capacity else None)
+
+    async def _claim(self, room: int) -> int:
+        claims = await self.ledger.record(
+            Claim(self.owner, room, self.lease, settings.MGE_MAX_IN_FLIGHT, can_execute())
+        )
+        by_execution: dict[uuid.UUID, list[ClaimedAtom]] = {}
+        for claim in claims:
+            by_execution.setdefault(claim.execution_id, []).append(claim)
+        for execution_id, found in by_execution.items():
+            execution = self.executions.get(execution_id)
+            if execution is None:
+                execution = self.executions[execution_id] = await self.reader.run(load_execution, execution_id)
+                await asyncio.to_thread(self.clients.prepare, execution.configuration.endpoint)
+            for context in await self.reader.run(load_atoms, execution, found):
+                self._start(context)
+        self.worked += len(claims)
+        return len(claims)
+
+    def _start(self, context: AtomContext) -> None:
+        task = asyncio.create_task(self.orchestrator.work(context), name=context.claim.key)
+        self.tasks[task] = context.claim
+
+    async def _wait_for_one(self, timeout: float | None) -> None:
+        if self.tasks:
+            done, _ = await asyncio.wait(self.tasks, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                claim = self.tasks.pop(task)
+                error = None if task.cancelled() else task.exception()
+                if error is not None:
+                    # A bug of ours: the lease runs out, the reconciler queues the atom again, five such deaths end it.
+                    log.error("execution=%s atom=%s runner error", claim.execution_id, claim.key, exc_info=error)
+
+    async def _drain(self) -> None:
+        while self.tasks:
+            await self._wait_for_one(None)
+
+    async def _watch(self) -> None:
+        """Look for commands: a cancelled execution's calls are aborted, a draining node claims nothing more."""
+        while True:
+            await asyncio.sleep(LOOK_S)
+            mine = {claim.execution_id for claim in self.tasks.values()}
+            cancelling, draining = await self.reader.run(_commands, mine)
+            self.stopping = self.stopping or draining
+            for task, claim in list(self.tasks.items()):
+                # Once: a second cancel would interrupt the note that the first one makes.
+                if claim.execution_id in cancelling and not task.cancelling():
+                    task.cancel()
+
+
+def _commands(executions: set[uuid.UUID]) -> tuple[set[uuid.UUID], bool]:
+    cancelling = Execution.objects.filter(pk__in=executions, status=ExecutionStatus.CANCELLING).values_list("pk", flat=True)
+    return set(cancelling), this_node_drains()
+
+
+def _unfinished() -> dict[str, object]:
+    return {
+        "status": AtomStatus.READY,
+        "execution__status__in": sorted(EXECUTION_CLAIMABLE),
+        **({} if can_execute() else {"execution__needs_sandbox": False}),
+    }
+
+
+def _next_work_in() -> float | None:
+    """Seconds until a waiting atom's `not_before`; None when no atom waits for its time.
+
+    Atoms that are ready now but could not be claimed are no reason to stay: whoever holds the slots claims them next.
+    """
+    now = datetime.now(UTC)
+    waiting = AtomRun.objects.filter(**_unfinished(), not_before__isnull=False)
+    earliest = waiting.aggregate(earliest=Min("not_before"))["earliest"]
+    return None if earliest is None else max(0.02, (earliest - now).total_seconds())
+
+
+def _hand_over() -> None:
+    """Ring for the executions that still have work that nobody holds."""
+    left = AtomRun.objects.filter(**_unfinished()).values_list("execution_id", flat=True).distinct()
+    for execution_id in list(left):
+        doorbell.ring(execution_id)

@@ -1,0 +1,30 @@
+"""Check masterplan files without storing them."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser
+from pathlib import Path
+from typing import Any
+
+from executions.management.command import PlainCommand
+from executions.planning.format import load_file
+from executions.planning.graph import build_graph
+
+
+class Command(PlainCommand):
+    help = "Say what is wrong with masterplan files, or what they hold; stores nothing, calls no model."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("files", metavar="FILE", nargs="+", type=Path)
+
+    def perform(self, options: dict[str, Any]) -> None:
+        for file in options["files"]:
+            for plan in load_file(file):
+                graph = build_graph({atom.key: atom.depends_on for atom in plan.atoms})
+                sizes = ", ".join(str(len(wave)) for wave in graph.waves) or "none"
+                untested = sum(1 for atom in plan.atoms if not atom.tests)
+                self.stdout.write(f"{plan.name}: {len(plan.atoms)} atoms in {len(graph.waves)} waves ({sizes})")
+                if untested:
+                    self.stdout.write(f"  {untested} atoms have no tests: they would be accepted as `static`")
+                for warning in plan.warnings:
+                    self.stderr.write(f"  warning: {warning.place}: {warning.message}")

@@ -1,0 +1,146 @@
+"""Progress of executions on stderr: moving bars on a terminal, a plain line per fact otherwise."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING, Protocol, Self
+
+from executions.models import Execution
+from executions.services.explain import why_waiting
+from executions.services.reports import NANO, seconds_of
+from executions.states import EXECUTION_ENDED
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
+
+class Display(Protocol):
+    def __enter__(self) -> Self: ...
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None: ...
+    def show(self, executions: Sequence[Execution]) -> None: ...
+    def say(self, text: str) -> None: ...
+
+
+def display_for_stderr() -> Display:
+    return Bars() if sys.stderr.isatty() else Lines()
+
+
+class Lines:
+    """One line when something changed that a person reading a log would want to know."""
+
+    def __init__(self) -> None:
+        self._last: dict[object, tuple[str, int, int]] = {}
+        self._reasons: dict[object, str] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        return None
+
+    def say(self, text: str) -> None:
+        sys.stderr.write(text + "\n")
+        sys.stderr.flush()
+
+    def show(self, executions: Sequence[Execution]) -> None:
+        for execution in executions:
+            step = 10 * execution.atoms_ended // max(1, execution.atoms_total)
+            seen = (execution.status, execution.current_wave, step)
+            if self._last.get(execution.id) != seen:
+                self._last[execution.id] = seen
+                self.say(f"{execution.masterplan.name}: {summary_line(execution)}")
+            reason = why_waiting(execution) if execution.status not in EXECUTION_ENDED else ""
+            if reason != self._reasons.get(execution.id, ""):
+                self._reasons[execution.id] = reason
+                if reason:
+                    self.say(f"{execution.masterplan.name}: {reason}")
+
+
+def summary_line(execution: Execution) -> str:
+    parts = [
+        execution.status,
+        f"wave {execution.current_wave}/{execution.waves_total}",
+        f"{execution.atoms_ended}/{execution.atoms_total} atoms",
+        f"{execution.attempts_total} attempts",
+    ]
+    if execution.atoms_unsuccessful:
+        parts.append(f"{execution.atoms_unsuccessful} without success")
+    return ", ".join(parts)
+
+
+class Bars:
+    """A bar for each execution."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+        self._progress: Progress = Progress(
+            SpinnerColumn(),
+            TextColumn("[bold]{task.description}"),
+            BarColumn(bar_width=30),
+            TextColumn("{task.completed:>4.0f}/{task.total:.0f} atoms"),
+            TextColumn("[dim]{task.fields[detail]}"),
+            TimeElapsedColumn(),
+            console=Console(stderr=True),
+        )
+        self._bars: dict[object, TaskID] = {}
+
+    def __enter__(self) -> Self:
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+    def say(self, text: str) -> None:
+        from rich.markup import escape
+
+        self._progress.console.print(escape(text), highlight=False)
+
+    def show(self, executions: Sequence[Execution]) -> None:
+        from rich.markup import escape
+
+        for execution in executions:
+            if execution.id not in self._bars:
+                self._bars[execution.id] = self._progress.add_task(
+                    escape(execution.masterplan.name[:40]), total=execution.atoms_total, detail=""
+                )
+            detail = f"wave {execution.current_wave}/{execution.waves_total} · {execution.attempts_total} attempts"
+            detail += f" · ${execution.cost_nano_usd / NANO:.4f}"
+            reason = why_waiting(execution) if execution.status not in EXECUTION_ENDED else execution.status
+            if execution.atoms_unsuccessful:
+                detail += f" · {execution.atoms_unsuccessful} without success"
+            if reason:
+                detail += f" · {reason}"
+            self._progress.update(
+                self._bars[execution.id], completed=execution.atoms_ended, total=execution.atoms_total, detail=escape(detail)
+            )
+
+
+def summary(executions: Sequence[Execution], *, project: str | None) -> str:
+    """What it came to, in a few lines."""
+    lines = [""]
+    for execution in executions:
+        scripted = execution.model.startswith("scripted-")
+        retried = execution.retries_total
+        lines += [
+            f"{execution.masterplan.name}: {execution.status}"
+            + (f" ({execution.status_reason})" if execution.status_reason else ""),
+            f"  atoms      {execution.atoms_succeeded} of {execution.atoms_total} succeeded,"
+            f" precision {execution.precision_percent:.1f} %"
+            + (f", {execution.atoms_static} without running tests" if execution.atoms_static else ""),
+            f"  attempts   {execution.attempts_total}, {retried} of them after a rejected answer",
+            f"  calls      {execution.calls_total} to {execution.model}",
+            f"  tokens     {execution.input_tokens:,} in, {execution.output_tokens:,} out",
+            f"  cost       ${execution.cost_nano_usd / NANO:.4f}"
+            + (" (scripted model: a made-up price, nothing was paid)" if scripted else "")
+            + (f", possibly ${execution.lost_nano_usd / NANO:.4f} more" if execution.lost_nano_usd else ""),
+            f"  time       {seconds_of(execution):.1f} s",
+            f"  execution  {execution.id}",
+        ]
+    if project is not None:
+        lines.append(f"  project    {project}")
+    return "\n".join(lines)

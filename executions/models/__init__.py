@@ -1,0 +1,9 @@
+"""What is stored: one module per noun. No behaviour beyond visibility and small readings; writers live in engine and services."""
+
+from executions.models.attempts import Attempt, Call, Issue
+from executions.models.events import Event
+from executions.models.executions import AtomRun, Execution, Wave
+from executions.models.masterplans import Atom, Masterplan
+from executions.models.nodes import Node
+
+__all__ = ["Atom", "AtomRun", "Attempt", "Call", "Event", "Execution", "Issue", "Masterplan", "Node", "Wave"]

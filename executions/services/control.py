@@ -1,0 +1,101 @@
+"""Pause, resume and cancel. Each locks the execution, checks, changes, and leaves an event that says who and why.
+
+Doing again what is done already changes nothing and is no error.
+"""
+
+from __future__ import annotations
+
+import uuid
+from typing import TYPE_CHECKING
+
+from executions.engine import dialect, doorbell
+from executions.engine.progress import Ending, end_atom, settle
+from executions.engine.transaction import ExecutionTransaction, LockedExecution, open_transaction
+from executions.services.errors import NotFound
+from executions.states import AtomStatus, AttemptStatus, ExecutionStatus, WrongState
+
+if TYPE_CHECKING:
+    from django.contrib.auth.models import User
+
+S = ExecutionStatus
+
+
+def pause_execution(*, execution_id: uuid.UUID, actor: User | None, why: str = "") -> ExecutionStatus:
+    """No new call starts from now on; calls in flight finish and are validated, then it is `paused`.
+
+    Raises WrongState when it has ended or is being cancelled, NotFound when there is no such execution.
+    """
+    with open_transaction(execution_id) as unit:
+        execution = _locked(unit, execution_id)
+        if execution.status in (S.PAUSING, S.PAUSED):
+            return execution.status
+        if execution.status is S.PENDING:
+            unit.set_status(execution, S.PAUSED, "pause", why)
+            _audit(unit, execution, "control.pause", actor, why)
+            unit.event(execution, "execution.paused", reason=why)
+            return execution.status
+        unit.set_status(execution, S.PAUSING, "pause", why)
+        _audit(unit, execution, "control.pause", actor, why)
+        settle(unit, execution)
+        return execution.status
+
+
+def resume_execution(*, execution_id: uuid.UUID, actor: User | None, why: str = "") -> ExecutionStatus:
+    """Go on where it was paused. Raises WrongState unless it is pausing, paused or running already."""
+    with open_transaction(execution_id) as unit:
+        execution = _locked(unit, execution_id)
+        if execution.status in (S.RUNNING, S.PENDING):
+            return execution.status
+        if execution.status not in (S.PAUSING, S.PAUSED):
+            raise WrongState("resume", execution.status)
+        begun = execution.started_at is not None
+        unit.set_status(execution, S.RUNNING if begun else S.PENDING, "resume")
+        _audit(unit, execution, "control.resume", actor, why)
+        unit.event(execution, "execution.resumed")
+        doorbell.ring(execution_id)
+        return execution.status
+
+
+def cancel_execution(*, execution_id: uuid.UUID, actor: User | None, why: str = "") -> ExecutionStatus:
+    """End it for good: waiting atoms are cancelled now, calls in flight are aborted by their runners.
+
+    Raises WrongState when it has completed or failed.
+    """
+    with open_transaction(execution_id) as unit:
+        execution = _locked(unit, execution_id)
+        if execution.status in (S.CANCELLING, S.CANCELLED):
+            return execution.status
+        unit.set_status(execution, S.CANCELLING, "cancel", why)
+        _audit(unit, execution, "control.cancel", actor, why)
+        unit.cursor.execute(
+            "SELECT id, key, wave, attempts FROM executions_atomrun WHERE execution_id = %s AND status IN ('pending', 'ready')"
+            " ORDER BY position",
+            [dialect.uid(execution_id)],
+        )
+        for run_id, key, wave, attempts in unit.cursor.fetchall():
+            _cancel_waiting(unit, execution, dialect.to_uuid(run_id), key, wave, attempts)
+        settle(unit, execution)
+        return execution.status
+
+
+def _cancel_waiting(
+    unit: ExecutionTransaction, execution: LockedExecution, run_id: uuid.UUID, key: str, wave: int, attempts: int
+) -> None:
+    unit.cursor.execute(
+        "UPDATE executions_attempt SET status = %s, ended_at = %s WHERE atom_run_id = %s AND status = 'running' RETURNING number",
+        [AttemptStatus.CANCELLED.value, dialect.at(unit.now), dialect.uid(run_id)],
+    )
+    for (number,) in unit.cursor.fetchall():
+        unit.event(execution, "attempt.ended", wave=wave, atom=key, attempt=number, status=AttemptStatus.CANCELLED.value)
+    end_atom(unit, execution, run_id, key, wave, Ending(AtomStatus.CANCELLED, reason="cancelled", attempts=attempts))
+
+
+def _locked(unit: ExecutionTransaction, execution_id: uuid.UUID) -> LockedExecution:
+    execution = unit.executions.get(execution_id)
+    if execution is None:
+        raise NotFound("no such execution")
+    return execution
+
+
+def _audit(unit: ExecutionTransaction, execution: LockedExecution, what: str, actor: User | None, why: str) -> None:
+    unit.event(execution, what, who="command" if actor is None else actor.get_username(), what=what.partition(".")[2], why=why)

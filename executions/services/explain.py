@@ -1,0 +1,27 @@
+"""Why an execution does not move, in words."""
+
+from __future__ import annotations
+
+from executions.engine.node import live_nodes
+from executions.models import AtomRun, Execution
+from executions.states import ATOM_LEASED, AtomStatus, ExecutionStatus
+
+
+def why_waiting(execution: Execution) -> str:
+    """One sentence; empty when atoms are in flight or nothing is left to do."""
+    if execution.status in (ExecutionStatus.PAUSED, ExecutionStatus.PAUSING):
+        return execution.status_reason or "paused by a person"
+    if execution.status not in (ExecutionStatus.PENDING, ExecutionStatus.RUNNING):
+        return ""
+    runs = AtomRun.objects.filter(execution=execution)
+    if runs.filter(status__in=sorted(ATOM_LEASED)).exists():
+        return ""
+    nodes = live_nodes()
+    if not nodes:
+        return "no worker: start one with `manage.py qcluster`"
+    if execution.needs_sandbox and all(node.isolation == "none" for node in nodes):
+        return "no worker that can isolate generated code; `manage.py doctor` says what is missing"
+    waiting = runs.filter(status=AtomStatus.READY, not_before__isnull=False).order_by("not_before").first()
+    if waiting is not None:
+        return f"waits for the provider until {waiting.not_before:%H:%M:%S} UTC"
+    return "waits for a free worker"

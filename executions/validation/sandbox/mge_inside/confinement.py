@@ -1,0 +1,128 @@
+"""Takes everything away from the process that is about to run a hostile program: uid, files, calls, limits."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import resource
+import sys
+from typing import Any
+
+_PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_SECCOMP = 1, 4, 22
+_PR_SET_CHILD_SUBREAPER, _PR_SET_NO_NEW_PRIVS = 36, 38
+_SECCOMP_MODE_FILTER = 2
+_SIGKILL = 9
+
+# Landlock, docs.kernel.org/userspace-api/landlock. The numbers are the same on every architecture.
+_CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446
+_READ = 1 << 0 | 1 << 2 | 1 << 3  # execute, read file, read directory
+_FILE_RIGHTS = 1 << 0 | 1 << 1 | 1 << 2 | 1 << 14 | 1 << 15
+_ALL_FS_BY_ABI = {1: (1 << 13) - 1, 2: (1 << 14) - 1, 3: (1 << 15) - 1, 4: (1 << 15) - 1}
+_ALL_FS_NEWEST = (1 << 16) - 1
+_ALL_NET = 1 << 0 | 1 << 1  # bind and connect TCP, from ABI 4
+_ALL_SCOPES = 1 << 0 | 1 << 1  # abstract unix sockets, signals, from ABI 6
+
+_LINUX = sys.platform == "linux"
+_libc: Any = ctypes.CDLL(None, use_errno=True) if _LINUX else None
+
+
+class _RulesetAttributes(ctypes.Structure):
+    _fields_ = [("fs", ctypes.c_uint64), ("net", ctypes.c_uint64), ("scoped", ctypes.c_uint64)]
+
+
+class _PathBeneath(ctypes.Structure):
+    _pack_ = 1
+    _layout_ = "ms"  # demanded beside _pack_ from Python 3.19 on
+    _fields_ = [("allowed", ctypes.c_uint64), ("parent", ctypes.c_int32)]
+
+
+class _FilterProgram(ctypes.Structure):
+    _fields_ = [("length", ctypes.c_ushort), ("filter", ctypes.c_char_p)]
+
+
+def become_monitor() -> None:
+    """Makes this process hard to reach and the parent of every orphan below it."""
+    if _LINUX:
+        _prctl(_PR_SET_PDEATHSIG, _SIGKILL)
+        _prctl(_PR_SET_DUMPABLE, 0)
+        _prctl(_PR_SET_CHILD_SUBREAPER, 1)
+
+
+def landlock_abi() -> int:
+    """The kernel's Landlock version; 0 where it has none."""
+    if not _LINUX:
+        return 0
+    version = int(_libc.syscall(_CREATE_RULESET, None, ctypes.c_size_t(0), ctypes.c_uint32(1)))
+    return max(version, 0)
+
+
+def set_limits(limits: dict[str, int]) -> None:
+    """rlimits by their names in the resource module; never above what this process was given."""
+    for name, value in limits.items():
+        kind = getattr(resource, name)
+        _, hard = resource.getrlimit(kind)
+        if hard != resource.RLIM_INFINITY:
+            value = min(value, hard)
+        # One second from SIGXCPU, which can be caught, to SIGKILL, which cannot.
+        upper = value + 1 if name == "RLIMIT_CPU" and hard == resource.RLIM_INFINITY else value
+        resource.setrlimit(kind, (value, upper))
+
+
+def drop_user(uid: int) -> None:
+    """To `uid` for good; its children die with it. 0: stay who we are (never root, except unisolated)."""
+    if uid:
+        os.setgroups([])
+        os.setresgid(uid, uid, uid)
+        os.setresuid(uid, uid, uid)
+    if _LINUX:
+        # After the change of uid, which clears it.
+        _prctl(_PR_SET_PDEATHSIG, _SIGKILL)
+        _prctl(_PR_SET_NO_NEW_PRIVS, 1)
+
+
+def apply_landlock(readable: list[str], writable: list[str], *, scoped: bool) -> None:
+    """From here on only these trees can be opened, and no TCP port. Raises OSError."""
+    abi = landlock_abi()
+    if abi < 1:
+        raise OSError("Landlock is not available")
+    fs = _ALL_FS_BY_ABI.get(abi, _ALL_FS_NEWEST)
+    attributes = _RulesetAttributes(fs, _ALL_NET if abi >= 4 and scoped else 0, _ALL_SCOPES if abi >= 6 and scoped else 0)
+    size = 24 if abi >= 6 else 16 if abi >= 4 else 8
+    ruleset = _checked(_libc.syscall(_CREATE_RULESET, ctypes.byref(attributes), ctypes.c_size_t(size), ctypes.c_uint32(0)))
+    for rights, paths in ((_READ & fs, readable), (fs, writable)):
+        for path in paths:
+            _allow(ruleset, path, rights)
+    _checked(_libc.syscall(_RESTRICT_SELF, ruleset, ctypes.c_uint32(0)))
+    os.close(ruleset)
+
+
+def _allow(ruleset: int, path: str, rights: int) -> None:
+    try:
+        tree = os.open(path, os.O_PATH | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return  # what is not there needs no rule
+    if not os.path.isdir(path):
+        rights &= _FILE_RIGHTS
+    rule = _PathBeneath(rights, tree)
+    _checked(_libc.syscall(_ADD_RULE, ruleset, ctypes.c_int(1), ctypes.byref(rule), ctypes.c_uint32(0)))
+    os.close(tree)
+
+
+def install_filter(program: bytes) -> None:
+    """The seccomp filter, an array of `struct sock_filter`. Last of all: it refuses much of the above."""
+    filters = _FilterProgram(len(program) // 8, program)
+    _prctl(_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, ctypes.byref(filters))
+
+
+def _prctl(option: int, first: Any, second: Any = 0) -> None:
+    if not isinstance(first, int):
+        raise TypeError("prctl takes a number first")
+    second = ctypes.c_ulong(second) if isinstance(second, int) else second
+    _checked(_libc.prctl(ctypes.c_int(option), ctypes.c_ulong(first), second, ctypes.c_ulong(0), ctypes.c_ulong(0)))
+
+
+def _checked(result: int) -> int:
+    if result < 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
+    return int(result)

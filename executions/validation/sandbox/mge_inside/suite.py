@@ -1,0 +1,202 @@
+"""Runs one test module and the planted tests behind it, and reports each result.
+
+Function tests, unittest classes and plain `Test*` classes are run here in a few milliseconds; everything else by
+pytest (`pytest_suite`), twenty times slower. Which one, and which tests, was decided outside from the text.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from . import assertions
+from .channel import Channel
+
+if TYPE_CHECKING:
+    import unittest
+
+_Config = dict[str, Any]
+# Taken before any generated code is loaded.
+_BaseException, _SystemExit, _MemoryError = BaseException, SystemExit, MemoryError
+
+
+def run(config: _Config, channel: Channel) -> None:
+    """Everything from the import of the answer to the epilogue; returns only when nothing cut it short."""
+    from _sitebuiltins import Quitter
+
+    import builtins
+
+    for name in ("exit", "quit"):  # the site module, left out for speed, would have set these
+        setattr(builtins, name, Quitter(name, "Ctrl-D"))
+    session = Session(config, channel)
+    sys.path.insert(0, config["project"])
+    sys.path[1:] = [entry for entry in sys.path[1:] if entry != config["runner"]]
+    if config["uses_unittest"]:
+        _watch_unittest(session)
+    if config["suite"] == "pytest":
+        from . import pytest_suite  # already loaded by the monitor
+
+        pytest_suite.run(session)
+    elif session.load():
+        _run_plan(session, config["plan"], session.tests)
+        if session.load_planted():
+            _run_plan(session, config["planted_plan"], session.planted)
+    channel.finish()
+
+
+class Session:
+    """What both runners need: the two modules, and a word for every way to fail."""
+
+    def __init__(self, config: _Config, channel: Channel) -> None:
+        self.config = config
+        self.channel = channel
+        self.running = ""
+        self.keeper = assertions.Keeper(config["tests_path"], config["tests"], self._trick)
+        self.tests = ModuleType(config["tests_name"])
+        self.planted = ModuleType(config["planted_name"])
+
+    def _trick(self) -> None:
+        self.channel.say("trick", test=self.running, outcome="always-equal")
+
+    def load(self) -> bool:
+        """Imports the tests, and by them the answer."""
+        return self._load(self.tests, self.config["tests"], self.config["tests_path"])
+
+    def load_planted(self) -> bool:
+        return self._load(self.planted, self.config["planted"], self.config["planted_path"])
+
+    def _load(self, module: ModuleType, text: str, path: str) -> bool:
+        self.channel.say("loading", test=module.__name__)
+        module.__file__ = path
+        module.__dict__.update(assertions.globals_for(self.keeper))
+        sys.modules[module.__name__] = module
+        try:
+            exec(assertions.compile_tests(text, path), module.__dict__)  # noqa: S102 - what the sandbox is for
+        except _BaseException as error:  # noqa: BLE001 - an answer may raise anything while it is imported
+            outcome = "exit" if isinstance(error, _SystemExit) else "error"
+            self.channel.say("not-loaded", outcome=outcome, **self.described(error))
+            return False
+        return True
+
+    def described(self, error: BaseException) -> dict[str, Any]:
+        """message and line of an exception, safe with any `__str__`."""
+        line = assertions.project_line(error, self.config["target_path"])
+        name = type(error).__name__
+        try:
+            text = str(error)
+        except _BaseException:  # noqa: BLE001 - see above
+            text = "<its text cannot be shown>"
+        if name == "AssertionError" and text:
+            return {"message": text, "line": line}
+        return {"message": f"{name}: {text}" if text else name, "line": line}
+
+    def begin(self, test: str) -> None:
+        self.running = test
+        self.channel.say("begin", test=test)
+
+    def result(self, test: str, outcome: str, *, message: str = "", line: int = 0) -> None:
+        self.channel.say("result", test=test, outcome=outcome, message=message, line=line)
+
+    def outcome_of(self, error: BaseException) -> str:
+        if isinstance(error, _SystemExit):
+            return "exit"
+        if isinstance(error, _MemoryError):
+            return "memory"
+        return "skipped" if type(error).__name__ in ("SkipTest", "Skipped") else "failed"
+
+
+def _run_plan(session: Session, plan: list[tuple[str, str, str]], module: ModuleType) -> None:
+    names = module.__dict__
+    index = 0
+    while index < len(plan):
+        kind, owner, name = plan[index]
+        if kind == "function":
+            _run_function(session, name, lambda name=name: names[name]())
+            index += 1
+        elif kind == "plain":
+            _run_function(session, f"{owner}::{name}", lambda owner=owner, name=name: getattr(names[owner](), name)())
+            index += 1
+        else:
+            end = index
+            while end < len(plan) and plan[end][:2] == (kind, owner):
+                end += 1
+            _run_unittest(session, names[owner], [item[2] for item in plan[index:end]])
+            index = end
+
+
+def _run_function(session: Session, test: str, call: Callable[[], object]) -> None:
+    session.begin(test)
+    try:
+        call()
+    except _BaseException as error:  # noqa: BLE001 - whatever a test raises is its result
+        outcome = session.outcome_of(error)
+        session.result(test, outcome, **session.described(error))
+    else:
+        session.result(test, "passed")
+
+
+def _run_unittest(session: Session, case: type[unittest.TestCase], names: list[str]) -> None:
+    import unittest
+
+    class Result(unittest.TestResult):
+        """Reports as it goes; unittest itself knows setUpClass, subtests and the rest."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.failure: tuple[str, dict[str, Any]] | None = None
+
+        def startTest(self, test: unittest.TestCase) -> None:  # noqa: N802 - unittest's name
+            super().startTest(test)
+            self.failure = None
+            session.begin(_name_of(test))
+
+        def _fail(self, test: Any, error: Any) -> None:
+            outcome, told = session.outcome_of(error[1]), session.described(error[1])
+            if isinstance(test, case):
+                self.failure = self.failure or (outcome, told)
+            else:  # setUpClass and the like: no test of the class will be reported
+                session.channel.say("problem", test=case.__name__, outcome=outcome, **told)
+
+        addError = addFailure = _fail  # noqa: N815 - unittest's names
+
+        def addSubTest(self, test: Any, subtest: Any, err: Any) -> None:  # noqa: N802, ARG002
+            if err is not None:
+                self._fail(test, err)
+
+        def addSkip(self, test: Any, reason: str) -> None:  # noqa: N802
+            self.failure = ("skipped", {"message": reason, "line": 0})
+
+        def addUnexpectedSuccess(self, test: Any) -> None:  # noqa: N802, ARG002
+            self.failure = ("failed", {"message": "was expected to fail and did not", "line": 0})
+
+        def stopTest(self, test: unittest.TestCase) -> None:  # noqa: N802
+            super().stopTest(test)
+            if self.failure is None:
+                session.result(_name_of(test), "passed")
+            else:
+                session.result(_name_of(test), self.failure[0], **self.failure[1])
+
+    def _name_of(test: unittest.TestCase) -> str:
+        return f"{type(test).__name__}::{test._testMethodName}"
+
+    try:
+        unittest.TestSuite([case(name) for name in names]).run(Result())
+    except _BaseException as error:  # noqa: BLE001 - SystemExit passes through unittest
+        session.channel.say("problem", test=session.running, outcome=session.outcome_of(error), **session.described(error))
+
+
+def _watch_unittest(session: Session) -> None:
+    """assertEqual shall notice objects that equal everything, as plain asserts do."""
+    import unittest
+
+    def watched(original: Callable[..., None]) -> Callable[..., None]:
+        def check(self: Any, first: Any, second: Any, msg: Any = None) -> None:
+            original(self, first, second, msg)
+            session.keeper.equal(first, second)
+
+        return check
+
+    for name in ("assertEqual", "assertListEqual", "assertDictEqual", "assertTupleEqual", "assertSetEqual"):
+        setattr(unittest.TestCase, name, watched(getattr(unittest.TestCase, name)))

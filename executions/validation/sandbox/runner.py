@@ -1,0 +1,134 @@
+"""The program that runs inside: where it lies, how it is started, what it is told."""
+
+from __future__ import annotations
+
+import compileall
+import marshal
+import os
+import secrets
+from pathlib import Path
+from typing import Any
+
+from executions.validation.sandbox.interpreter import Interpreter
+from executions.validation.sandbox.isolation import Launch, SandboxJob
+
+RUNNER_FOLDER = Path(__file__).resolve().parent / "mge_inside"
+
+# One arena, or a handful of threads uses up the address space; one hash seed, or verdicts differ between runs.
+PYTHON_ENVIRONMENT = {"MALLOC_ARENA_MAX": "1", "PYTHONHASHSEED": "0"}
+
+# systemd's table of uids leaves 0x70000000 and above alone; a pid (below 2**22) makes one of a run's own.
+_FIRST_UID, _MAX_PID = 0x7000_0000, 1 << 22
+# In a container that maps few uids the highest ones serve; two runs then share one only if pids wrap around.
+_FEW_UIDS = 4096
+
+
+def start_line(interpreter: Interpreter, folder: str) -> list[str]:
+    """The command that starts the monitor: no site, no user folders, no working directory on the path."""
+    enter = f"import sys; sys.path.insert(0, {folder!r}); from mge_inside.monitor import main; main()"
+    return [str(interpreter.executable), "-S", "-s", "-P", "-B", "-X", "utf8", "-c", enter]
+
+
+def compile_runner() -> None:
+    """Leaves byte code beside the runner, which saves each run some milliseconds; fine without."""
+    compileall.compile_dir(RUNNER_FOLDER, quiet=2)
+
+
+def uid_of_run(pid: int) -> int:
+    """A uid that no other living run of this host has. 0 when this process may not choose."""
+    available = 0
+    with open("/proc/self/uid_map") as file:
+        for line in file:
+            inside, _, count = map(int, line.split())
+            available = max(available, inside + count)
+    if available > _FIRST_UID + _MAX_PID:
+        return _FIRST_UID + pid
+    return available - 1 - pid % _FEW_UIDS if available > 2 * _FEW_UIDS else 0
+
+
+def configuration(launch: Launch, job: SandboxJob, *, nonce: str, run_id: str, uid: int) -> bytes:
+    """What the monitor reads first: eight bytes of length, then a marshalled dict of plain values."""
+    limits = job.limits
+    project = launch.project.format(run=run_id)
+    tests_path = _free_name("test_atom", job)
+    planted_path = f"test_planted_{secrets.token_hex(4)}.py"
+    planted_plan, planted = planted_tests(job.uses_unittest)
+    files = {path: text.encode() for path, text in job.files.items()}
+    files |= {tests_path: job.tests.encode(), planted_path: planted.encode()}
+    config: dict[str, Any] = {
+        "nonce": nonce,
+        "project": project,
+        "scratch": launch.scratch.format(run=run_id),
+        "room": launch.room.format(run=run_id),
+        "runner": launch.runner,
+        "packages": launch.packages,
+        "files": files,
+        "target_path": os.path.normpath(f"{project}/{job.target_path}"),
+        "suite": job.suite,
+        "uses_unittest": job.uses_unittest,
+        "tests": job.tests,
+        "tests_name": tests_path.removesuffix(".py"),
+        "tests_path": f"{project}/{tests_path}",
+        "plan": list(job.plan),
+        "planted": planted,
+        "planted_name": planted_path.removesuffix(".py"),
+        "planted_path": f"{project}/{planted_path}",
+        "planted_plan": planted_plan,
+        "uid": uid,
+        "own_processes": launch.own_processes,
+        "landlock": launch.landlock,
+        "scoped": launch.scoped,
+        "seccomp": launch.seccomp,
+        "readable": [path.format(run=run_id) for path in launch.readable],
+        "writable": [path.format(run=run_id) for path in launch.writable],
+        "environment": {
+            **launch.program_environment,
+            "HOME": launch.scratch.format(run=run_id),
+            "LANG": "C.UTF-8",
+            "PATH": "/usr/bin:/bin",
+            "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
+            "TMPDIR": launch.scratch.format(run=run_id),
+        },
+        "rlimits": {
+            "RLIMIT_AS": limits.address_space,
+            "RLIMIT_CPU": limits.cpu_seconds,
+            "RLIMIT_FSIZE": limits.file_size,
+            "RLIMIT_NOFILE": limits.open_files,
+            "RLIMIT_NPROC": limits.processes,
+            "RLIMIT_CORE": 0,
+        },
+        "wall_seconds": limits.wall_seconds,
+        "memory_of_all": limits.memory_of_all,
+        "scratch_size": limits.scratch_size,
+        "output_kept": limits.output_kept,
+        "output_total": limits.output_total,
+        "report_limit": limits.report,
+    }
+    data = marshal.dumps(config)
+    return len(data).to_bytes(8, "big") + data
+
+
+PLANTED_FUNCTIONS = ("test_planted_plain", "test_planted_value")
+PLANTED_CASE = ("TestPlanted", "test_planted_unittest")
+
+
+def planted_tests(uses_unittest: bool) -> tuple[list[tuple[str, str, str]], str]:
+    """Tests that must fail in every run; a run that passes one of them can be believed in nothing else."""
+    plan = [("function", "", name) for name in PLANTED_FUNCTIONS]
+    text = (
+        f"def {PLANTED_FUNCTIONS[0]}():\n    assert 1 == 2\n\n\n"
+        f"def {PLANTED_FUNCTIONS[1]}():\n    assert [object()] == [object()], 'two things'\n"
+    )
+    if uses_unittest:
+        owner, name = PLANTED_CASE
+        plan.append(("unittest", owner, name))
+        text = f"import unittest\n\n\n{text}\n\nclass {owner}(unittest.TestCase):\n"
+        text += f"    def {name}(self):\n        self.assertEqual(1, 2)\n"
+    return plan, text
+
+
+def _free_name(stem: str, job: SandboxJob) -> str:
+    taken = {path.split("/")[0].removesuffix(".py") for path in job.files}
+    while stem in taken:
+        stem += "_"
+    return f"{stem}.py"

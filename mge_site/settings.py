@@ -1,0 +1,185 @@
+"""Django settings, all of them from the environment (see `mge_site/env.py`); none is needed."""
+
+from __future__ import annotations
+
+import math
+import sqlite3
+import uuid
+from pathlib import Path
+from typing import Any
+
+import dj_database_url
+
+from mge_site.env import UNISOLATED_WORDS, BadSetting, Environment
+from mge_site.secret_key import check_key, made_key
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+ENVIRONMENT = Environment()
+if ENVIRONMENT.errors():
+    raise BadSetting("\n".join(ENVIRONMENT.errors()))
+
+MGE_DATA_DIR: Path = (ENVIRONMENT["MGE_DATA_DIR"] or BASE_DIR / "var").resolve()
+
+DEBUG: bool = ENVIRONMENT["MGE_DEBUG"]
+ALLOWED_HOSTS: list[str] = ["localhost", "127.0.0.1", "[::1]"]
+
+if ENVIRONMENT["MGE_SECRET_KEY"]:
+    SECRET_KEY = check_key(ENVIRONMENT["MGE_SECRET_KEY"], "MGE_SECRET_KEY")
+elif ENVIRONMENT["SECRET_KEY"]:
+    SECRET_KEY = check_key(ENVIRONMENT["SECRET_KEY"], "SECRET_KEY")
+else:
+    SECRET_KEY = made_key(MGE_DATA_DIR)
+
+INSTALLED_APPS = [
+    "daphne",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "channels",
+    "rest_framework",
+    "django_prometheus",
+    "django_q",
+    "executions",
+]
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+
+ROOT_URLCONF = "mge_site.urls"
+ASGI_APPLICATION = "mge_site.asgi.application"
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    },
+]
+
+STATIC_URL = "static/"
+STATICFILES_DIRS = [BASE_DIR / "static"]
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+LANGUAGE_CODE = "en-us"
+TIME_ZONE = "UTC"
+USE_TZ = True
+
+# --- Database -------------------------------------------------------------------------------------------------------
+
+SQLITE_OPTIONS: dict[str, Any] = {
+    # WAL without IMMEDIATE is worse than no WAL: a transaction that reads first cannot be upgraded and fails at once.
+    "transaction_mode": "IMMEDIATE",
+    "timeout": 20,
+    # No mmap_size: a corruption report was made worse by it.
+    "init_command": (
+        "PRAGMA journal_mode=WAL;PRAGMA synchronous=NORMAL;PRAGMA foreign_keys=ON;"
+        "PRAGMA journal_size_limit=27103364;PRAGMA cache_size=-8000"
+    ),
+}
+EMBEDDED_DATABASE: bool = not ENVIRONMENT["DATABASE_URL"]
+
+
+def _database() -> dict[str, Any]:
+    if EMBEDDED_DATABASE:
+        name = str(MGE_DATA_DIR / "mge.sqlite3")
+        return {"ENGINE": "django.db.backends.sqlite3", "NAME": name, "OPTIONS": SQLITE_OPTIONS}
+    try:
+        database: dict[str, Any] = dict(dj_database_url.parse(ENVIRONMENT["DATABASE_URL"]))
+    except (dj_database_url.ParseError, dj_database_url.UnknownSchemeError, ValueError) as error:
+        raise BadSetting(f"DATABASE_URL cannot be read: {type(error).__name__}; expected postgres://user@host/name") from None
+    if database["ENGINE"] == "django.db.backends.sqlite3":
+        database["OPTIONS"] = SQLITE_OPTIONS
+    elif database["ENGINE"] == "django.db.backends.postgresql":
+        # Worker processes keep their connection and heal it by hand; the web process closes it after each request.
+        database["CONN_MAX_AGE"] = 0
+        database["CONN_HEALTH_CHECKS"] = True
+    else:
+        raise BadSetting("DATABASE_URL: only postgres:// and sqlite:// are supported")
+    return database
+
+
+DATABASES = {"default": _database()}
+if sqlite3.sqlite_version_info < (3, 35):
+    raise BadSetting(f"SQLite {sqlite3.sqlite_version} is too old: 3.35 or newer is needed (RETURNING)")
+
+# --- Engine ---------------------------------------------------------------------------------------------------------
+
+MGE_MAX_CONCURRENCY: int = ENVIRONMENT["MGE_MAX_CONCURRENCY"]
+MGE_MAX_IN_FLIGHT: int = ENVIRONMENT["MGE_MAX_IN_FLIGHT"]
+MGE_RUNNER_CAPACITY: int = ENVIRONMENT["MGE_RUNNER_CAPACITY"]
+MGE_SLICE_SECONDS: float = ENVIRONMENT["MGE_SLICE_SECONDS"]
+MGE_LEASE_SECONDS: float = ENVIRONMENT["MGE_LEASE_SECONDS"]
+MGE_RECONCILE_SECONDS: float = ENVIRONMENT["MGE_RECONCILE_SECONDS"]
+MGE_COMMIT_WINDOW_MS: float = ENVIRONMENT["MGE_COMMIT_WINDOW_MS"]
+MGE_CALL_TIMEOUT_SECONDS: float = ENVIRONMENT["MGE_CALL_TIMEOUT_SECONDS"]
+MGE_PROVIDER_BACKOFF_SECONDS: float = ENVIRONMENT["MGE_PROVIDER_BACKOFF_SECONDS"]
+MGE_PROVIDER_BACKOFF_MAX_SECONDS: float = ENVIRONMENT["MGE_PROVIDER_BACKOFF_MAX_SECONDS"]
+MGE_PROVIDER_MAX_FAULTS: int = ENVIRONMENT["MGE_PROVIDER_MAX_FAULTS"]
+MGE_PROVIDER_WINDOW_SECONDS: float = ENVIRONMENT["MGE_PROVIDER_WINDOW_SECONDS"]
+MGE_DEPENDENCY_BODIES: int = ENVIRONMENT["MGE_DEPENDENCY_BODIES"]
+MGE_ALLOW_UNISOLATED: bool = ENVIRONMENT["MGE_EXECUTION"] == UNISOLATED_WORDS
+MGE_MAX_DEATHS = 5
+MGE_NODE_ID: uuid.UUID | None = ENVIRONMENT["MGE_NODE_ID"]
+
+MGE_WORKERS: int = ENVIRONMENT["MGE_WORKERS"]
+# A runner's task may last a slice, then the slowest call in flight, then its validation. `retry` must exceed what a
+# prefetched message may wait as well: the lock's clock starts when the pusher dequeues, not when the task starts.
+_q_timeout = int(MGE_SLICE_SECONDS + MGE_CALL_TIMEOUT_SECONDS) + 120
+_q_queue_limit = 1
+Q_CLUSTER: dict[str, Any] = {
+    "name": "mge",
+    "label": "Queue",
+    "workers": MGE_WORKERS,
+    "timeout": _q_timeout,
+    "retry": (_q_timeout + 4) * (1 + math.ceil((_q_queue_limit + 1) / MGE_WORKERS)),
+    "queue_limit": _q_queue_limit,
+    "bulk": 1,
+    "poll": 0.1,
+    "guard_cycle": 0.5,
+    "catch_up": False,
+    "max_attempts": 1,
+    "ack_failures": True,
+    "save_limit": -1,
+    "orm": "default",
+    "ALT_CLUSTERS": {},
+}
+
+# --- Model ----------------------------------------------------------------------------------------------------------
+
+ANTHROPIC_API_KEY: str = ENVIRONMENT["ANTHROPIC_API_KEY"]
+ANTHROPIC_BASE_URL: str = ENVIRONMENT["ANTHROPIC_BASE_URL"]
+MGE_MODEL: str = ENVIRONMENT["MGE_MODEL"]
+MGE_SCRIPTED_ANSWERS: tuple[Path, ...] = ENVIRONMENT["MGE_SCRIPTED_ANSWERS"]
+MGE_SCRIPTED_NEAR_MISS_SHARE: float = ENVIRONMENT["MGE_SCRIPTED_NEAR_MISS_SHARE"]
+MGE_SCRIPTED_SEED: int = ENVIRONMENT["MGE_SCRIPTED_SEED"]
+MGE_SCRIPTED_LATENCY: str = ENVIRONMENT["MGE_SCRIPTED_LATENCY"]
+
+# --- Logs: execution, atom and attempt ids, never prompts, code or keys ----------------------------------------------
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"plain": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "plain"}},
+    "root": {"handlers": ["stderr"], "level": "WARNING"},
+    "loggers": {
+        "executions": {"level": ENVIRONMENT["MGE_LOG_LEVEL"]},
+        "django-q": {"level": "WARNING"},
+    },
+}
