@@ -131,6 +131,7 @@ VARIABLES: tuple[Variable, ...] = (
     Variable("MGE_SCRIPTED_LATENCY", str, "lognormal:0.4,0.5", "seconds the scripted model thinks: a number or lognormal:median,sigma"),
     Variable("MGE_NODE_ID", uuid.UUID, None, "set by commands that start workers: the name of their node"),
     Variable("MGE_REQUIRE", words, (), "test suite only: things whose absence is a failure instead of NOT RUN"),
+    Variable("MGE_TEST_ENGINE", choice("sqlite", "postgres"), "sqlite", "test suite only: database that the suite runs on"),
     Variable("MGE_TEST_DATABASE_URL", str, "", "test suite only: PostgreSQL server for the tests that need one", secret=True),
 )
 

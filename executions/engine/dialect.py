@@ -37,9 +37,10 @@ def at(value: datetime | None) -> Any:
 
 def to_time(value: Any) -> datetime | None:
     """A time column of a raw row."""
-    if value is None or isinstance(value, datetime):
-        return value
-    return datetime.fromisoformat(value).replace(tzinfo=UTC)
+    if value is None:
+        return None
+    found = value if isinstance(value, datetime) else datetime.fromisoformat(value)
+    return found if found.tzinfo is not None else found.replace(tzinfo=UTC)
 
 
 def dump(value: Any) -> str:

@@ -205,8 +205,13 @@ class Reader:
 
     async def close(self) -> None:
         """Close the thread's connection: thread-local connections outlive the loop otherwise."""
-        await self.run(connection.close)
+        await self.run(_close_connection)
         self._pool.shutdown()
+
+
+def _close_connection() -> None:
+    # Looked up here, in the reader's own thread: `connection` is another object in each thread.
+    connection.close()
 
 
 def _healed(function: Any, *arguments: Any) -> Any:

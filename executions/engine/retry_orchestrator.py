@@ -223,6 +223,10 @@ class RetryOrchestrator:
 
     def _fault(self, context: AtomContext, attempt: OpenAttempt, call_id: uuid.UUID, fault: ProviderFault, tokens: int) -> RecordFault:
         patience = self._patience
+        asked = fault.retry_after_s or 0.0
+        stop_reason = f"the provider refuses: {fault}" if fault.fatal else ""
+        if asked > patience.window_s:
+            stop_reason = f"the provider asks to wait {asked:.0f} s"
         backoff = min(patience.backoff_max_s, patience.backoff_s * 2**context.claim.faults)
         wait = backoff * self._jitter.uniform(0.75, 1.25)
         if fault.retry_after_s is not None:
@@ -245,7 +249,7 @@ class RetryOrchestrator:
             ),
             policy=self._policy(),
             wait=timedelta(seconds=wait),
-            stop_reason=f"the provider refuses: {fault}" if fault.fatal else "",
+            stop_reason=stop_reason,
         )
 
     def _unusable(self, context: AtomContext, attempt: OpenAttempt, call_id: uuid.UUID, result: CallResult) -> RecordFault:
@@ -310,12 +314,6 @@ class RetryOrchestrator:
             code = extract(answer, language=spec.language).code
         except NoCode as error:
             return "", _unread(Finding(Severity.CRITICAL, "no-code", str(error)))
-        file_text = None
-        if context.same_file:
-            try:
-                file_text = assemble([*context.same_file, (spec.key, code)], target_path=spec.target_path)
-            except (AssemblyConflict, SyntaxError, ValueError) as error:
-                return code, _unread(Finding(Severity.ERROR, "does-not-fit-the-file", str(error)))
         candidate = Candidate(
             source=code,
             tests=spec.tests,
@@ -324,8 +322,17 @@ class RetryOrchestrator:
             signature=spec.signature,
             hidden_tests=spec.hidden_tests,
             files=context.files,
-            file_text=file_text,
+            file_text=None,
         )
+        if context.same_file:
+            alone = await self._validator("syntax").validate(candidate)
+            if not alone.passed:
+                return code, alone
+            try:
+                file_text = assemble([*context.same_file, (spec.key, code)], target_path=spec.target_path)
+            except AssemblyConflict as error:
+                return code, _unread(Finding(Severity.ERROR, "does-not-fit-the-file", str(error)))
+            candidate = replace(candidate, file_text=file_text)
         return code, await self._validator(context.execution.configuration.validators).validate(candidate)
 
 

@@ -65,6 +65,8 @@ class Clients:
 
     def prepare(self, name: str) -> None:
         """Make the client of an endpoint; blocks while the embedded model starts, so call it off the loop."""
+        import anthropic  # noqa: F401  its first import takes a second or two: here it does not hold up the loop
+
         found = endpoint(name)
         current = self._clients.get(name)
         if current is None or current.endpoint != found:

@@ -15,6 +15,8 @@ from executions.planning.source_parts import DEFINITION, Bindings, OwnModule, Pa
 
 MAX_BLANK_LINES = 2
 MAX_LINE_LENGTH = 100
+UNPARSED = (SyntaxError, ValueError, RecursionError, MemoryError)
+"""What Python's parser raises: for bad syntax, NUL characters, and the last two for too deep nesting."""
 
 
 class AssemblyConflict(ValueError):
@@ -51,13 +53,14 @@ def assemble(parts: Sequence[tuple[str, str]], *, target_path: str | None = None
     for key, source in parts:
         try:
             part = Part.of(key, source)
-        except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-            raise AssemblyConflict(f"the source of {quoted(key)} does not parse: {error}") from None
+        except UNPARSED as error:
+            reason = str(error) or "it is nested too deeply"
+            raise AssemblyConflict(f"the source of {quoted(key)} does not parse: {reason}") from None
         file.add(part)
     text = file.text()
     try:
         ast.parse(text)
-    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+    except UNPARSED as error:
         raise AssemblyConflict(f"the sources cannot be put together: {error}") from None
     return text
 

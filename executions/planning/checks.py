@@ -152,8 +152,11 @@ def check_tests(source: str, place: Place, problems: ProblemList, oddities: Oddi
         module = ast.parse(source)
     except SyntaxError as error:
         problems.add(place, f"does not parse: {error.msg} (line {error.lineno} of the tests)")
-    except (ValueError, RecursionError, MemoryError) as error:
-        problems.add(place, f"does not parse: {error or type(error).__name__}")
+    except ValueError as error:
+        problems.add(place, f"does not parse: {error}")
+    except (RecursionError, MemoryError):
+        # Python's parser raises either, by the kind of nesting.
+        problems.add(place, "does not parse: it is nested too deeply")
     else:
         if not any(
             isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name.startswith("test")

@@ -62,7 +62,7 @@ def plan_files(plan: PlanSpec, accepted: Mapping[str, Accepted]) -> dict[str, st
     """Everything that belongs to one plan, by path from its root: project files, tests and manifest.
 
     An atom's tests are there if it was accepted, a wave's if all atoms up to that wave were, the plan's
-    acceptance tests if all were. Raises AssemblyConflict when accepted atoms cannot share their file after all.
+    acceptance tests if all were. Raises AssemblyConflict when accepted atoms cannot share their file.
     """
     files = project_files(plan, accepted)
     for atom in plan.atoms:

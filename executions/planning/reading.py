@@ -10,6 +10,7 @@ import codecs
 import json
 import math
 import re
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -43,8 +44,8 @@ def object_of(pairs: Sequence[tuple[str, object]]) -> dict[str, object]:
     if len(plain) == len(pairs):
         return plain
     marked = RepeatedKeys(plain)
-    seen: set[str] = set()
-    marked.repeated = tuple(dict.fromkeys(key for key, _ in pairs if key in seen or seen.add(key)))  # type: ignore[func-returns-value]
+    times = Counter(key for key, _ in pairs)
+    marked.repeated = tuple(key for key in plain if times[key] > 1)
     return marked
 
 

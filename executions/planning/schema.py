@@ -76,6 +76,7 @@ def _tests_of(value: object) -> object:
 NULLABLE_TEXT = {"type": ["string", "null"], "maxLength": MAX_TEXT_BYTES}
 Text = Annotated[str, BeforeValidator(_given), AfterValidator(_within_size), WithJsonSchema(NULLABLE_TEXT)]
 Name = Annotated[str, Field(max_length=MAX_NAME_LENGTH), AfterValidator(_one_line)]
+Title = Annotated[str, Field(min_length=1, max_length=MAX_NAME_LENGTH), AfterValidator(_one_line)]
 Key = Annotated[str, Field(min_length=1, max_length=MAX_NAME_LENGTH), AfterValidator(_key)]
 Keys = Annotated[list[str], BeforeValidator(_listed)]
 EntryPoints = Annotated[
@@ -124,7 +125,7 @@ class TestsShape(Shape):
 
     model_config = ConfigDict(title="Tests")
 
-    tests: Annotated[Text, Field(min_length=1)]
+    tests: Annotated[str, Field(min_length=1, max_length=MAX_TEXT_BYTES), AfterValidator(_within_size)]
 
 
 class WaveTestsShape(TestsShape):
@@ -140,11 +141,11 @@ class PlanShape(Shape):
 
     model_config = ConfigDict(title="Masterplan")
 
-    name: Annotated[Name, Field(min_length=1)]
+    name: Title
     description: Text = ""
     instructions: Text = Field("", description="Shown to the generator for every atom.")
     atoms: list[Any] = Field(max_length=MAX_ATOMS)
-    requires: Annotated[list[Annotated[Name, Field(min_length=1)]], BeforeValidator(_listed)] = Field(
+    requires: Annotated[list[Title], BeforeValidator(_listed)] = Field(
         default=[], description="Packages that the generated code may use."
     )
     wave_tests: Annotated[list[WaveTestsShape], BeforeValidator(_listed)] = []

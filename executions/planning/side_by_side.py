@@ -28,7 +28,8 @@ def project_of(path):
 
 
 def home_of(module):
-    places = [getattr(module, "__file__", None), *list(getattr(module, "__path__", None) or [])]
+    known = getattr(module, "__dict__", {})  # not by getattr: some modules load others when asked
+    places = [known.get("__file__"), *(known.get("__path__") or [])]
     return next((home for place in places if place and (home := project_of(place))), None)
 
 
@@ -64,8 +65,8 @@ def pytest_runtest_protocol(item, nextitem):
 def collide(folders: Mapping[str, Mapping[str, str]]) -> bool:
     """Whether the plans' files, by folder and path, cannot all be imported by one interpreter.
 
-    A namespace package may be spread over several plans. A module may not be in two of them, nor may a package
-    be in another one than its `__init__.py`.
+    A namespace package may be spread over several plans. A module may not be in two of them, nor may a
+    package be in another one than its `__init__.py`.
     """
     modules: set[str] = set()
     homes: dict[str, set[str]] = {}

@@ -201,6 +201,9 @@ def _bound(statements: Iterable[ast.stmt], own: OwnModule) -> Iterator[tuple[str
             case ast.Try() | ast.TryStar():
                 for handler in statement.handlers:
                     yield from _bound(handler.body, own)
+            case _ if isinstance(alias_name := getattr(statement, "name", None), ast.Name):
+                # `type X = …`, which Python 3.11 does not know yet
+                yield from _targets(alias_name)
         if not isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
             for block in ("body", "orelse", "finalbody"):
                 yield from _bound(getattr(statement, block, []), own)

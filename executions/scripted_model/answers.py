@@ -33,8 +33,7 @@ class KnownAtom:
     plan: str
     key: str
     tests: str
-    """The text by which a request for this atom is recognised; line ends are `\\n`, outer blank lines are
-    gone."""
+    """The text by which a request for it is recognised; line ends are `\\n`, outer blank lines are gone."""
     reference: str
     near_misses: tuple[str, ...] = ()
     """Whole files that the tests reject, in file order."""
@@ -43,8 +42,7 @@ class KnownAtom:
     marks: tuple[str, ...] = ()
     """Target path, description, signature and name: they tell atoms with equal tests apart."""
     specification: str = ""
-    """All that the plan says of the atom beside its tests; a quotation from it proves nothing about a
-    retry."""
+    """All that the plan says of it beside its tests; a quotation from it proves nothing about a retry."""
 
     @property
     def answers(self) -> tuple[str, ...]:
@@ -86,8 +84,7 @@ def read_atoms(
 
 
 def choose(candidates: Iterable[tuple[str, str]], *, share: float, seed: int) -> frozenset[tuple[str, str]]:
-    """`round(share * n)` of the n (plan name, atom key) pairs; the same ones in every process and every
-    order."""
+    """`round(share * n)` of the n (plan name, atom key) pairs; the same in every process and order."""
     distinct = set(candidates)
 
     def rank(candidate: tuple[str, str]) -> bytes:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-import subprocess
+import signal
 import sys
 import time
 import urllib.request
@@ -32,9 +32,8 @@ ANSWER_SECONDS = 2.0
 START_SECONDS = 60.0
 POLL_SECONDS = 0.05
 
-_started: list[subprocess.Popen[bytes]] = []
-"""Servers that this process started: asked after now and then, so that an ended one does not stay a
-zombie."""
+_started: set[int] = set()
+"""Servers that this process started: waited for now and then, so that an ended one is no zombie."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +72,8 @@ def ensure_running(settings: EmbeddedSettings, *, watch_pid: int) -> str:
     Any number of processes may call this at once: one server comes of it. Blocks until the server answers.
     Raises `EmbeddedModelError` when it does not, OSError when the data directory cannot be written.
     """
-    _started[:] = [process for process in _started if process.poll() is None]
+    for server in tuple(_started):
+        _has_ended(server)
     settings.data_dir.mkdir(parents=True, exist_ok=True)
     with _locked(settings.data_dir):
         url = current_url(settings.data_dir)
@@ -116,28 +116,57 @@ def _start(settings: EmbeddedSettings, watch_pid: int) -> str:
     for path in near_misses:
         command += ["--near-misses", str(path)]
     log = settings.data_dir / "scripted-model.log"
-    with log.open("ab") as errors:
-        process = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=errors,
-            cwd=manage.parent,
-            start_new_session=True,
-        )
-    _started.append(process)
+    server = _spawn(command, log)
+    _started.add(server)
     deadline = time.monotonic() + START_SECONDS
-    while time.monotonic() < deadline and process.poll() is None:
+    while time.monotonic() < deadline and not _has_ended(server):
         url = current_url(settings.data_dir)
         if url is not None:
             return url
         time.sleep(POLL_SECONDS)
-    if process.poll() is None:
-        process.kill()
+    if not _has_ended(server):
+        os.kill(server, signal.SIGKILL)
     last_words = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-5:]
     raise EmbeddedModelError(
         "the scripted model did not start: " + (" | ".join(last_words) or "no word of it")
     )
+
+
+def _spawn(command: list[str], log: Path) -> int:
+    """The process id of `command`, in a session of its own so that no signal to ours reaches it.
+
+    Not by `subprocess`: its objects complain when they are dropped before the process has ended.
+    """
+    nothing = os.open(os.devnull, os.O_RDWR)
+    errors = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+    try:
+        return os.posix_spawn(
+            command[0],
+            command,
+            os.environ,
+            file_actions=[
+                (os.POSIX_SPAWN_DUP2, nothing, 0),
+                (os.POSIX_SPAWN_DUP2, nothing, 1),
+                (os.POSIX_SPAWN_DUP2, errors, 2),
+            ],
+            setsid=True,
+        )
+    finally:
+        os.close(nothing)
+        os.close(errors)
+
+
+def _has_ended(pid: int) -> bool:
+    """Whether a process that we started has ended; it leaves no zombie then."""
+    if pid not in _started:
+        return True
+    try:
+        ended = os.waitpid(pid, os.WNOHANG)[0] == pid
+    except ChildProcessError:  # ours no longer: reaped elsewhere, or started before a fork
+        ended = True
+    if ended:
+        _started.discard(pid)
+    return ended
 
 
 @contextmanager

@@ -9,8 +9,7 @@ from collections.abc import Hashable
 from enum import StrEnum
 
 MOST_IN_A_ROW = 3
-"""One answer is never withheld more often in a row, so that every run ends; unless every request is to
-fail."""
+"""An answer is never withheld more often in a row, so that runs end; unless every request is to fail."""
 
 
 class Fault(StrEnum):

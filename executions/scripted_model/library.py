@@ -80,8 +80,7 @@ class Library:
         self._look_at_files()
 
     def find(self, text: str) -> AtomScript | None:
-        """The script for the atom whose tests stand in `text`; looks for newer files first where that may
-        help."""
+        """The script for the atom whose tests stand in `text`, newer files included where they may help."""
         if self._list_file is not None and _stamp((self._list_file,)) != self._list_stamp:
             self._look_at_files()
         script = self._index.find(text)

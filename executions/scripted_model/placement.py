@@ -7,9 +7,9 @@ request:
 
 1. Its text was seen before: the same answer as then. That covers calls repeated after a fault, a crash or a
    lost answer, and every further execution of the same plan, one after the other or at the same time. Texts
-   count as equal when they hold the same words: memory addresses, uuids, digests and durations are left out
-   and the order is not looked at, because the findings in a retry come from really running tests
-   (`{'a', 'b'}` prints either way round).
+   count as equal when their lines hold the same words: memory addresses, uuids, digests and durations are
+   left out and the order within a line is not looked at, because the findings in a retry come from really
+   running tests (`{'a', 'b'}` prints either way round).
 2. Otherwise it is a *retry* when it shows the code of near miss k (then its answer is k + 1 at least), or
    names one of the atom's tests or quotes one of their asserts outside the tests themselves (a fresh start
    shows no code but lists findings), or, with neither, when it holds nearly all lines of the first request of
@@ -74,8 +74,7 @@ class _Seen:
 
 
 class AtomScript:
-    """An atom's answers and the memory of what was asked for it. One event loop uses it, so there is no
-    lock."""
+    """An atom's answers and the memory of what was asked for it. For one event loop, so without a lock."""
 
     def __init__(self, atom: KnownAtom) -> None:
         self.atom = atom
@@ -150,8 +149,7 @@ class AtomScript:
 
 
 def _citation(atom: KnownAtom) -> re.Pattern[str] | None:
-    """What a text quotes when it speaks of a run of the atom's tests; what the specification says itself is
-    none."""
+    """What a text quotes when it speaks of a run of the atom's tests, less what the specification says."""
     names = {name for name in _TEST_NAME.findall(atom.tests) if name not in atom.specification}
     asserts = {line for line in _ASSERT.findall(atom.tests) if line not in atom.specification}
     quotes = [rf"\b{re.escape(name)}\b" for name in names]
@@ -165,9 +163,9 @@ def _goes_on_from(lines: frozenset[str], first_lines: frozenset[str]) -> bool:
 
 
 def _words(text: str) -> int:
-    """A number that depends on the words of a text only; good for this process."""
-    words = _WORD.findall(_VOLATILE.sub("", text))
-    return hash((len(words), sum(map(hash, words))))
+    """A number that depends on nothing but the words in each line of a text; good for this process."""
+    lines = _VOLATILE.sub("", text).split("\n")
+    return hash(tuple(sum(map(hash, _WORD.findall(line))) for line in lines))
 
 
 def _remember(memory: dict[Key, _Seen], key: Key, seen: _Seen) -> None:

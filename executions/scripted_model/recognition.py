@@ -73,8 +73,7 @@ class TestsIndex:
         return max(found, key=agreement)
 
     def _characteristic_lines(self, script: AtomScript) -> tuple[str, ...]:
-        """The rarest line, and the rarest inner one: outer lines may share theirs with a prompt's own
-        words."""
+        """The rarest line and the rarest inner one: a prompt may join words of its own to the outer ones."""
 
         def rarity(line: str) -> tuple[int, int]:
             return self._atoms_with_line[line], -len(line)

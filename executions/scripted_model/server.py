@@ -148,7 +148,8 @@ class ScriptedModel:
         self._ledger.begin()
         try:
             response, complete = await self._answer(request, call)
-            call.status = response.status
+            if call.outcome != Fault.DISCONNECT or response.prepared:
+                call.status = response.status
         except ConnectionError:
             call.outcome = "abandoned"
             raise

@@ -74,18 +74,19 @@ class _Watch:
         self._ending = True
 
 
-async def serve(settings: ServerSettings, *, announce: Callable[[str], None]) -> None:
+async def serve(
+    settings: ServerSettings, *, announce: Callable[[str], None], complain: Callable[[str], None]
+) -> None:
     """Serves until SIGTERM, SIGINT or the end of the watched processes.
 
-    `announce` gets lines for people: the address first, later files that cannot be read. Raises
-    `AnswersError` and ValueError for settings that cannot be used, OSError when the port is taken.
+    `announce` gets the address, `complain` a line for every file that is left out. Raises `AnswersError` and ValueError for settings that cannot be used, OSError when the port is taken.
     """
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     watch = _Watch(settings.watch_pid)
-    async with running(settings, watch=watch.add, announce=announce) as url:
+    async with running(settings, watch=watch.add, complain=complain) as url:
         announce(f"scripted model at {url}")
         endings = [asyncio.create_task(stop.wait()), asyncio.create_task(watch.until_all_ended())]
         await asyncio.wait(endings, return_when=asyncio.FIRST_COMPLETED)
@@ -98,12 +99,12 @@ async def running(
     settings: ServerSettings,
     *,
     watch: Callable[[int], bool] = lambda pid: False,
-    announce: Callable[[str], None] = lambda line: None,
+    complain: Callable[[str], None] = lambda line: None,
 ) -> AsyncIterator[str]:
     """A server on the running loop for as long as the context lasts; its value is the base URL."""
     list_file = settings.data_dir / LIST_NAME if settings.data_dir else None
     library = Library(
-        share=settings.near_miss_share, seed=settings.seed, list_file=list_file, complain=announce
+        share=settings.near_miss_share, seed=settings.seed, list_file=list_file, complain=complain
     )
     library.load(settings.answers, settings.near_misses)
     latency = Latency(settings.latency, seed=settings.seed)

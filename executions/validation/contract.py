@@ -129,7 +129,9 @@ def _compare_functions(promised: Function, answered: Function, label: str) -> li
     wanted_parameters, given = list(_parameters(promised.args)), list(_parameters(answered.args))
     if _serves(wanted_parameters, given):
         return []
-    return [_mismatch(f"{label} must take {_listed(wanted_parameters)}, but takes {_listed(given)}", answered)]
+    return [
+        _mismatch(f"{label} must take {_listed(wanted_parameters)}, but takes {_listed(given)}", answered)
+    ]
 
 
 def _serves(wanted: list[_Parameter], given: list[_Parameter]) -> bool:

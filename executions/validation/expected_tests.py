@@ -95,7 +95,13 @@ class _Reading:
         """(derives from unittest's TestCase, every base is known)."""
         is_unittest, known = False, True
         for base in node.bases:
-            name = base.attr if isinstance(base, ast.Attribute) else base.id if isinstance(base, ast.Name) else ""
+            name = (
+                base.attr
+                if isinstance(base, ast.Attribute)
+                else base.id
+                if isinstance(base, ast.Name)
+                else ""
+            )
             if name in self.classes and name not in seen and name != node.name:
                 inner_unittest, inner_known = self._bases(self.classes[name], seen | {node.name})
                 is_unittest, known = is_unittest or inner_unittest, known and inner_known
@@ -134,7 +140,9 @@ class _Reading:
 
 def _mentions_pytest(tree: ast.Module) -> bool:
     for node in ast.walk(tree):
-        if isinstance(node, ast.Import) and any(a.name.split(".")[0] in ("pytest", "_pytest") for a in node.names):
+        if isinstance(node, ast.Import) and any(
+            a.name.split(".")[0] in ("pytest", "_pytest") for a in node.names
+        ):
             return True
         if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] in ("pytest", "_pytest"):
             return True

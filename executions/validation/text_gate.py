@@ -23,7 +23,9 @@ def read_text(source: str | bytes) -> str | Finding:
     if isinstance(source, str):
         surrogate = _SURROGATE.search(source)
         if surrogate:
-            return _rejected("text-surrogate", "holds a lone surrogate, which is no character", source, surrogate.start())
+            return _rejected(
+                "text-surrogate", "holds a lone surrogate, which is no character", source, surrogate.start()
+            )
         size, text = len(source.encode()), source
     else:
         size = len(source)
@@ -34,7 +36,9 @@ def read_text(source: str | bytes) -> str | Finding:
                 line = source[: error.start].count(b"\n") + 1
                 return Finding(Severity.CRITICAL, "text-encoding", f"is not UTF-8: {error.reason}", line)
     if size > MAX_SOURCE_BYTES:
-        return Finding(Severity.CRITICAL, "text-too-large", f"has {size} bytes; {MAX_SOURCE_BYTES} are allowed")
+        return Finding(
+            Severity.CRITICAL, "text-too-large", f"has {size} bytes; {MAX_SOURCE_BYTES} are allowed"
+        )
     text = text.removeprefix("\ufeff")
     nul = text.find("\0")
     if nul >= 0:
@@ -46,7 +50,9 @@ def read_text(source: str | bytes) -> str | Finding:
     for number, line in enumerate(text.splitlines()[:2], start=1):
         coding = _CODING_LINE.match(line)
         if coding and coding.group(1).lower().replace("_", "-") not in ("utf-8", "utf8"):
-            return Finding(Severity.CRITICAL, "text-encoding", f"names the encoding {coding.group(1)[:40]}", number)
+            return Finding(
+                Severity.CRITICAL, "text-encoding", f"names the encoding {coding.group(1)[:40]}", number
+            )
     return text
 
 

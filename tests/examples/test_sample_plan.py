@@ -16,6 +16,7 @@ import pytest
 import yaml
 
 from executions.planning.assembly import AssemblyConflict, assemble
+from executions.planning.export import Accepted, export_files, write_export
 from executions.planning.format import load_file
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
@@ -83,8 +84,6 @@ def all_jobs() -> Iterable[dict[str, Any]]:
     for entry in PLAN["wave_tests"]:
         done = {key for wave in WAVES[: entry["wave"]] for key in wave}
         yield job(f"wave {entry['wave']}", project(done), [entry["tests"]])
-    everything = [atom["tests"] for atom in ATOMS.values()]
-    yield job("whole", project(ATOMS), [*everything, *PLAN["acceptance_tests"]])
 
 
 @pytest.fixture(scope="module")
@@ -120,9 +119,42 @@ def test_the_tests_of_a_wave_pass_when_it_has_ended(wave: int, outcomes: Outcome
     assert status == pytest.ExitCode.OK, output
 
 
-def test_the_assembled_tool_passes_all_tests_acceptance_included(outcomes: Outcomes) -> None:
-    status, output = outcomes["whole"]
-    assert status == pytest.ExitCode.OK, output
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    (plan,) = load_file(PLAN_FILE)
+    accepted = {key: Accepted(key, atom["reference_solution"], "tested") for key, atom in ATOMS.items()}
+    folder = tmp_path_factory.mktemp("exported") / "project"
+    write_export(export_files([(plan, accepted)]), folder)
+    return folder
+
+
+def run_python(*arguments: str, cwd: Path, given: str = "") -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-B", *arguments],
+        cwd=cwd,
+        env={**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"},
+        input=given,
+        encoding="utf-8",
+        capture_output=True,
+        check=False,
+    )
+
+
+def test_the_exported_project_passes_all_its_tests_from_another_folder(
+    exported: Path, tmp_path: Path
+) -> None:
+    done = run_python("-m", "pytest", "-q", "-p", "no:cacheprovider", str(exported), cwd=tmp_path)
+    assert done.returncode == pytest.ExitCode.OK, done.stdout + done.stderr
+    modules = len(ATOMS) + len(PLAN["wave_tests"]) + len(PLAN["acceptance_tests"])
+    assert len(list(exported.glob("test_*.py"))) == modules
+
+
+def test_the_readme_shows_what_the_exported_tool_prints(exported: Path) -> None:
+    sample = run_python("-m", "ledgerly", "sample", cwd=exported).stdout
+    chart = run_python("-m", "ledgerly", "chart", "-", cwd=exported, given=sample)
+    assert (chart.returncode, chart.stderr) == (0, "")
+    shown = "".join(f"    {line}\n" for line in chart.stdout.splitlines())
+    assert shown in (EXAMPLES / "README.md").read_text(encoding="utf-8")
 
 
 def test_the_plan_is_read_without_a_complaint() -> None:

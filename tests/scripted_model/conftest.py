@@ -18,7 +18,10 @@ def _atom(number: int) -> dict[str, Any]:
         "description": f"Return x plus {number}.",
         "target_path": f"pack/{name}.py",
         "signature": f"def {name}(x)",
-        "tests": f"from pack.{name} import {name}\n\n\ndef test_adds_{number}():\n    assert {name}(1) == {number + 1}\n",
+        "tests": (
+            f"from pack.{name} import {name}\n\n\n"
+            f"def test_adds_{number}():\n    assert {name}(1) == {number + 1}\n"
+        ),
         "reference_solution": f"def {name}(x):\n    return x + {number}\n",
     }
 

@@ -87,7 +87,7 @@ def test_several_plans_and_yaml_are_read(tmp_path: Path) -> None:
 def test_a_file_that_is_no_plan_is_named(tmp_path: Path, content: str) -> None:
     path = tmp_path / "bad.json"
     path.write_text(content)
-    with pytest.raises(AnswersError, match="bad.json"):
+    with pytest.raises(AnswersError, match=r"bad\.json"):
         read_atoms(path, [], share=0.4, seed=1)
 
 
@@ -146,7 +146,7 @@ def test_a_folder_passes_over_what_is_no_plan(make_plan: Callable[..., Path], tm
 
 
 def test_a_missing_file_of_near_misses_is_an_error(make_plan: Callable[..., Path], tmp_path: Path) -> None:
-    with pytest.raises(AnswersError, match="gone.json"):
+    with pytest.raises(AnswersError, match=r"gone\.json"):
         library_of(tmp_path).load([make_plan()], [tmp_path / "gone.json"])
 
 

@@ -57,7 +57,7 @@ class Command(BaseCommand):
             data_dir=options["data_dir"],
         )
         try:
-            asyncio.run(serve(settings, announce=self._announce))
+            asyncio.run(serve(settings, announce=self._announce, complain=self.stderr.write))
         except (AnswersError, ValueError, OSError) as error:
             raise CommandError(str(error), returncode=2) from error
 

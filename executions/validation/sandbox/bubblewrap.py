@@ -65,8 +65,8 @@ def bubblewrap_launch(interpreter: Interpreter) -> Launch | None:
 
 
 def _python_inside(interpreter: Interpreter) -> Interpreter:
-    """Under a neutral prefix: bubblewrap gives the folders above a bound path the modes they have outside, and
-    a home of mode 0700 would keep the run's own uid from its Python."""
+    """Under a neutral prefix: a home of mode 0700 would keep the run's own uid from its Python, and nobody
+    inside needs to know where it lies."""
     if interpreter.prefix == Path("/usr"):
         return interpreter
     return Interpreter(Path(_PYTHON, "bin", interpreter.executable.name), Path(_PYTHON))
@@ -91,6 +91,9 @@ def _as_user() -> list[str]:
 
 def _mounts(interpreter: Interpreter) -> list[str]:
     mounts = []
+    # Made by hand: bubblewrap makes the folders above a bound path with mode 0700, which only root could enter.
+    for folder in ("/usr", "/usr/bin", "/usr/share", "/etc", _PYTHON, f"{_PYTHON}/bin", _RUNNER, _PACKAGES):
+        mounts += ["--perms", "0755", "--dir", folder]
     for path in host_paths(*_LIBRARIES):
         mounts += ["--ro-bind", str(path), str(path)]
     for path in host_paths(*_ALIASES):

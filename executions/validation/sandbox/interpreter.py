@@ -14,7 +14,16 @@ from pathlib import Path
 
 # pygments and packaging are imported by pytest itself. Nothing else of our environment is ever shown.
 _PACKAGES = ("pytest", "_pytest", "py", "pluggy", "iniconfig", "packaging", "pygments")
-_LEFT_OUT = ("test", "tests", "site-packages", "dist-packages", "idlelib", "tkinter", "ensurepip", "turtledemo")
+_LEFT_OUT = (
+    "test",
+    "tests",
+    "site-packages",
+    "dist-packages",
+    "idlelib",
+    "tkinter",
+    "ensurepip",
+    "turtledemo",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +107,9 @@ def _copied(ours: Interpreter, folder: Path) -> Interpreter | None:
             shutil.copy2(library, making / "lib" / library.name)
         version = f"python{sys.version_info[0]}.{sys.version_info[1]}"
         shutil.copytree(
-            ours.prefix / "lib" / version, making / "lib" / version, ignore=shutil.ignore_patterns(*_LEFT_OUT, "config-*")
+            ours.prefix / "lib" / version,
+            making / "lib" / version,
+            ignore=shutil.ignore_patterns(*_LEFT_OUT, "config-*"),
         )
         _open_to_all(making)
         folder.parent.chmod(0o755)

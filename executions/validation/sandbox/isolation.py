@@ -37,6 +37,8 @@ class SandboxResult:
     """What came back. Only `report` stems from the hostile process; the rest are the monitor's or the kernel's."""
 
     report: Report
+    planted: tuple[str, ...]
+    """Ids of the tests that were planted to fail."""
     exit_code: int | None
     """Of the test process; None when a signal ended it."""
     signal: int | None

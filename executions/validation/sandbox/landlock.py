@@ -11,12 +11,26 @@ import os
 import tempfile
 from pathlib import Path
 
-from executions.validation.sandbox.interpreter import Interpreter, pytest_packages, readable_by_all, shared_copy
+from executions.validation.sandbox.interpreter import (
+    Interpreter,
+    pytest_packages,
+    readable_by_all,
+    shared_copy,
+)
 from executions.validation.sandbox.isolation import Launch, host_paths
 from executions.validation.sandbox.runner import PYTHON_ENVIRONMENT, RUNNER_FOLDER, start_line
 from executions.validation.sandbox.seccomp import assemble
 
-_LIBRARIES = ("/usr/lib", "/usr/lib32", "/usr/lib64", "/lib", "/lib32", "/lib64", "/usr/share/zoneinfo", "/etc/ld.so.cache")
+_LIBRARIES = (
+    "/usr/lib",
+    "/usr/lib32",
+    "/usr/lib64",
+    "/lib",
+    "/lib32",
+    "/lib64",
+    "/usr/share/zoneinfo",
+    "/etc/ld.so.cache",
+)
 _DEVICES = ("/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom")
 
 
@@ -76,5 +90,7 @@ def _packages(data_dir: Path, *, others_must_read: bool) -> Path:
     """One folder with pytest and what it needs, and nothing else of our environment."""
     folder = shared_copy(pytest_packages(), data_dir / "sandbox" / "packages")
     if others_must_read and not readable_by_all(folder):
-        folder = shared_copy(pytest_packages(), Path(tempfile.gettempdir()) / f"mge-sandbox-packages-{os.geteuid()}")
+        folder = shared_copy(
+            pytest_packages(), Path(tempfile.gettempdir()) / f"mge-sandbox-packages-{os.geteuid()}"
+        )
     return folder

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from executions.validation.sandbox.isolation import Launch, SandboxJob, SandboxResult, SandboxUnavailable
 from executions.validation.sandbox.reports import Report, read_report
-from executions.validation.sandbox.runner import configuration, uid_of_run
+from executions.validation.sandbox.runner import configuration, plant, uid_of_run
 
 _READY = b"ready\n"
 _START_SECONDS = 15.0
@@ -33,6 +33,7 @@ class Run:
         self._launch = launch
         self._job = job
         self._nonce = secrets.token_hex(16)
+        self._planted = plant(uses_unittest=job.uses_unittest)
         self.run_id = secrets.token_hex(8)
         """Stands on the monitor's command line, so that a look at the process table finds what is left of it."""
         self._cancelled = threading.Event()
@@ -73,7 +74,9 @@ class Run:
             if self._launch.own_uid and not uid:
                 raise SandboxUnavailable("this container maps too few user ids to give each run its own")
             talk.hand_over(
-                configuration(self._launch, self._job, nonce=self._nonce, run_id=self.run_id, uid=uid)
+                configuration(
+                    self._launch, self._job, self._planted, nonce=self._nonce, run_id=self.run_id, uid=uid
+                )
             )
             killed_for = talk.listen(self._job.limits.outer_seconds, self._job.limits.report * 2)
         finally:
@@ -89,9 +92,12 @@ class Run:
             raise SandboxUnavailable(f"the sandbox did not start: {said or 'no word from it'}")
         told = _parse(bytes(talk.received[len(_READY) :]))
         if told is None:
-            return SandboxResult(Report(), None, None, killed_for or "lost", "", cpu_ms, duration_ms)
+            return SandboxResult(
+                Report(), self._planted.ids, None, None, killed_for or "lost", "", cpu_ms, duration_ms
+            )
         return SandboxResult(
             report=read_report(told.report, self._nonce),
+            planted=self._planted.ids,
             exit_code=os.WEXITSTATUS(told.status) if os.WIFEXITED(told.status) else None,
             signal=os.WTERMSIG(told.status) if os.WIFSIGNALED(told.status) else None,
             killed_for=killed_for or told.killed_for,
@@ -201,4 +207,3 @@ class _Talk:
         process.stdout.close()
         process.stderr.close()
         return (used.ru_utime + used.ru_stime) * 1000
-

@@ -6,6 +6,7 @@ import compileall
 import marshal
 import os
 import secrets
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -46,15 +47,16 @@ def uid_of_run(pid: int) -> int:
     return available - 1 - pid % _FEW_UIDS if available > 2 * _FEW_UIDS else 0
 
 
-def configuration(launch: Launch, job: SandboxJob, *, nonce: str, run_id: str, uid: int) -> bytes:
+def configuration(
+    launch: Launch, job: SandboxJob, planted: Planted, *, nonce: str, run_id: str, uid: int
+) -> bytes:
     """What the monitor reads first: eight bytes of length, then a marshalled dict of plain values."""
     limits = job.limits
     project = launch.project.format(run=run_id)
     tests_path = _free_name("test_atom", job)
     planted_path = f"test_planted_{secrets.token_hex(4)}.py"
-    planted_plan, planted = planted_tests(job.uses_unittest)
     files = {path: text.encode() for path, text in job.files.items()}
-    files |= {tests_path: job.tests.encode(), planted_path: planted.encode()}
+    files |= {tests_path: job.tests.encode(), planted_path: planted.text.encode()}
     config: dict[str, Any] = {
         "nonce": nonce,
         "project": project,
@@ -70,10 +72,10 @@ def configuration(launch: Launch, job: SandboxJob, *, nonce: str, run_id: str, u
         "tests_name": tests_path.removesuffix(".py"),
         "tests_path": f"{project}/{tests_path}",
         "plan": list(job.plan),
-        "planted": planted,
+        "planted": planted.text,
         "planted_name": planted_path.removesuffix(".py"),
         "planted_path": f"{project}/{planted_path}",
-        "planted_plan": planted_plan,
+        "planted_plan": list(planted.plan),
         "uid": uid,
         "own_processes": launch.own_processes,
         "landlock": launch.landlock,
@@ -108,23 +110,29 @@ def configuration(launch: Launch, job: SandboxJob, *, nonce: str, run_id: str, u
     return len(data).to_bytes(8, "big") + data
 
 
-PLANTED_FUNCTIONS = ("test_planted_plain", "test_planted_value")
-PLANTED_CASE = ("TestPlanted", "test_planted_unittest")
-
-
-def planted_tests(uses_unittest: bool) -> tuple[list[tuple[str, str, str]], str]:
+@dataclass(frozen=True, slots=True)
+class Planted:
     """Tests that must fail in every run; a run that passes one of them can be believed in nothing else."""
-    plan = [("function", "", name) for name in PLANTED_FUNCTIONS]
-    text = (
-        f"def {PLANTED_FUNCTIONS[0]}():\n    assert 1 == 2\n\n\n"
-        f"def {PLANTED_FUNCTIONS[1]}():\n    assert [object()] == [object()], 'two things'\n"
-    )
+
+    text: str
+    plan: tuple[tuple[str, str, str], ...]
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        return tuple(f"{owner}::{name}" if owner else name for _, owner, name in self.plan)
+
+
+def plant(*, uses_unittest: bool) -> Planted:
+    """A plain assert, one that compares fresh objects, and unittest's own where the tests use it. New names each time."""
+    mark = secrets.token_hex(4)
+    plain, fresh, owner, method = f"test_plain_{mark}", f"test_fresh_{mark}", f"Test{mark}", "test_equal"
+    text = f"def {plain}():\n    assert 1 == 2\n\n\ndef {fresh}():\n    assert [object()] == [object()]\n"
+    plan = [("function", "", plain), ("function", "", fresh)]
     if uses_unittest:
-        owner, name = PLANTED_CASE
-        plan.append(("unittest", owner, name))
-        text = f"import unittest\n\n\n{text}\n\nclass {owner}(unittest.TestCase):\n"
-        text += f"    def {name}(self):\n        self.assertEqual(1, 2)\n"
-    return plan, text
+        text += f"\n\nimport unittest\n\n\nclass {owner}(unittest.TestCase):\n"
+        text += f"    def {method}(self):\n        self.assertEqual(1, 2)\n"
+        plan.append(("unittest", owner, method))
+    return Planted(text, tuple(plan))
 
 
 def _free_name(stem: str, job: SandboxJob) -> str:

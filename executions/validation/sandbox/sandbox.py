@@ -18,7 +18,13 @@ from typing import Any
 from executions.validation.sandbox import interpreter as interpreters
 from executions.validation.sandbox.bubblewrap import bubblewrap_launch
 from executions.validation.sandbox.interpreter import Interpreter
-from executions.validation.sandbox.isolation import Check, Launch, SandboxJob, SandboxResult, SandboxUnavailable
+from executions.validation.sandbox.isolation import (
+    Check,
+    Launch,
+    SandboxJob,
+    SandboxResult,
+    SandboxUnavailable,
+)
 from executions.validation.sandbox.landlock import restricted_launch, unisolated_launch
 from executions.validation.sandbox.process import Cancelled, Run
 from executions.validation.sandbox.runner import compile_runner
@@ -34,11 +40,15 @@ class Sandbox:
     """A level of isolation that passed its self-test. Make one by `detect`."""
 
     def __init__(
-        self, isolation: Isolation, launch: Launch | None, report: tuple[Check, ...], refused: tuple[Check, ...]
+        self,
+        isolation: Isolation,
+        launch: Launch | None,
+        report: tuple[Check, ...],
+        refused: tuple[Check, ...],
     ) -> None:
         self.isolation = isolation
         self.report = report
-        """For `doctor`: every attack that the granted level withstood; empty where nothing was granted."""
+        """For `doctor`: the attacks that the granted level withstood, or why none was granted."""
         self.refused = refused
         """For `doctor`: why each stronger level was not granted; empty at the strongest."""
         self._launch = launch
@@ -103,11 +113,13 @@ class _Detection:
                 self._remember(known)
             if all(check.ok for check in checks):
                 return Sandbox(isolation, launch, checks, tuple(report))
-            report += [Check(f"{isolation}: {c.name} ({interpreter})", c.ok, c.detail) for c in checks if not c.ok]
+            report += [
+                Check(f"{isolation}: {c.name} ({interpreter})", c.ok, c.detail) for c in checks if not c.ok
+            ]
         if self._allow_unisolated or self._forced is Isolation.UNISOLATED:
             launch = unisolated_launch(interpreters.our_interpreter(), self._data_dir)
-            return Sandbox(Isolation.UNISOLATED, launch, (), tuple(report))
-        return Sandbox(Isolation.NONE, None, (), tuple(report))
+            return Sandbox(Isolation.UNISOLATED, launch, tuple(report), tuple(report))
+        return Sandbox(Isolation.NONE, None, tuple(report), tuple(report))
 
     def _attempts(self) -> Iterator[tuple[Isolation, Interpreter, Callable[[], Launch | None]]]:
         if sys.platform != "linux":
@@ -118,7 +130,11 @@ class _Detection:
         if self._forced in (None, Isolation.RESTRICTED):
             others = os.geteuid() == 0
             for found in interpreters.candidates(others_must_read=others, data_dir=self._data_dir):
-                yield Isolation.RESTRICTED, found, lambda found=found: restricted_launch(found, self._data_dir)
+                yield (
+                    Isolation.RESTRICTED,
+                    found,
+                    lambda found=found: restricted_launch(found, self._data_dir),
+                )
 
     def _known(self) -> dict[str, tuple[Check, ...]]:
         """Self-tests of this boot; anything unreadable is simply done again."""

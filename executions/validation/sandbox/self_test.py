@@ -37,7 +37,7 @@ _ATTACKS = (
 )
 
 # Runs inside. @NAMES@ are replaced by the facts of this machine.
-_PROGRAM = '''
+_PROGRAM = """
 import ctypes, os, signal, socket, sys
 from subject import harmless
 
@@ -175,7 +175,7 @@ def test_leaving_a_process():
             import time
             time.sleep(600)
         os._exit(0)
-'''
+"""
 
 _SUBJECT = "def harmless():\n    return True\n"
 
@@ -212,7 +212,11 @@ def attack(launch: Launch) -> tuple[Check, ...]:
     for test, name in _ATTACKS:
         line = outcomes.get(test)
         ok = line is not None and line.outcome == "passed" and not result.report.voided
-        detail = "" if ok else (line.message if line else f"no result ({result.killed_for or result.output[-200:]})")
+        detail = (
+            ""
+            if ok
+            else (line.message if line else f"no result ({result.killed_for or result.output[-200:]})")
+        )
         if test == "test_leaving_a_process" and left:
             ok, detail = False, f"{left} processes were left"
         checks.append(Check(name, ok=ok, detail=detail[:300]))
@@ -248,16 +252,25 @@ def _left_behind(run_id: str) -> int:
 def _program(launch: Launch, bait: _Bait) -> str:
     home = Path(os.path.expanduser("~"))
     mark = bait.folder / "mark"
-    files = ["/etc/shadow", "/etc/passwd", str(mark), f"/proc/{os.getpid()}/environ", str(Path(__file__).resolve())]
+    files = [
+        "/etc/shadow",
+        "/etc/passwd",
+        "/etc/hostname",
+        str(mark),
+        f"/proc/{os.getpid()}/environ",
+        str(Path(__file__).resolve()),
+    ]
     facts = {
         "PORT": bait.port,
         "UNIX_PATH": bait.unix_path,
         "UNIX_ABSTRACT": bait.unix_abstract,
         "FILES": files,
-        "FOLDERS": [str(home), str(bait.folder), "/etc"],
+        "FOLDERS": [str(home), str(bait.folder)],
         "MARK": str(mark),
         "MODE": mark.stat().st_mode & 0o777,
-        "PID": 0 if launch.room == "" else os.getpid(),  # in another process namespace our number means another
+        "PID": 0
+        if launch.room == ""
+        else os.getpid(),  # in another process namespace our number means another
         "PACKAGES": launch.packages,
     }
     text = _PROGRAM

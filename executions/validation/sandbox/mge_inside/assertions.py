@@ -28,7 +28,7 @@ def shown(value: Any) -> str:
     """`repr`, cut and never raising."""
     try:
         text = repr(value)
-    except _BaseException as error:  # noqa: BLE001 - a hostile __repr__ may raise anything
+    except _BaseException as error:
         text = f"<{type(value).__name__} whose repr raises {type(error).__name__}>"
     return text if len(text) <= _MAX_SHOWN else text[:_MAX_SHOWN] + "…"
 
@@ -52,7 +52,11 @@ class Keeper:
         return self._failed(text, f"got {shown(value)}", message)
 
     def _failed(self, text: str, told: str, message: Any) -> AssertionError:
-        said = "" if message is None else f" ({shown(message) if not isinstance(message, str) else message[:_MAX_SHOWN]})"
+        said = (
+            ""
+            if message is None
+            else f" ({shown(message) if not isinstance(message, str) else message[:_MAX_SHOWN]})"
+        )
         return _AssertionError(f"assert {text}: {told}{said}")
 
     def equal(self, left: Any, right: Any) -> None:
@@ -101,7 +105,7 @@ def _strangers(other: Any) -> list[Any]:
 def _says_equal(value: Any, stranger: Any) -> bool:
     try:
         return bool(value == stranger)
-    except _BaseException:  # noqa: BLE001 - a comparison that raises did not say "equal"
+    except _BaseException:
         return False
 
 
@@ -145,7 +149,9 @@ class _Rewriter:
         if isinstance(test, _ast.Compare) and len(test.ops) == 1:
             sign = _SIGNS[type(test.ops[0]).__name__]
             left, right = make.load("@left"), make.load("@right")
-            failed = make.raised("compared", [make.constant(text), make.constant(sign), left, right], origin.msg)
+            failed = make.raised(
+                "compared", [make.constant(text), make.constant(sign), left, right], origin.msg
+            )
             passed = [make.called("equal", [left, right])] if sign == "==" else [make.at(_ast.Pass())]
             return [
                 make.stored("@left", test.left),

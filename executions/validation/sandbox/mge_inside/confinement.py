@@ -86,9 +86,13 @@ def apply_landlock(readable: list[str], writable: list[str], *, scoped: bool) ->
     if abi < 1:
         raise OSError("Landlock is not available")
     fs = _ALL_FS_BY_ABI.get(abi, _ALL_FS_NEWEST)
-    attributes = _RulesetAttributes(fs, _ALL_NET if abi >= 4 and scoped else 0, _ALL_SCOPES if abi >= 6 and scoped else 0)
+    attributes = _RulesetAttributes(
+        fs, _ALL_NET if abi >= 4 and scoped else 0, _ALL_SCOPES if abi >= 6 and scoped else 0
+    )
     size = 24 if abi >= 6 else 16 if abi >= 4 else 8
-    ruleset = _checked(_libc.syscall(_CREATE_RULESET, ctypes.byref(attributes), ctypes.c_size_t(size), ctypes.c_uint32(0)))
+    ruleset = _checked(
+        _libc.syscall(_CREATE_RULESET, ctypes.byref(attributes), ctypes.c_size_t(size), ctypes.c_uint32(0))
+    )
     for rights, paths in ((_READ & fs, readable), (fs, writable)):
         for path in paths:
             _allow(ruleset, path, rights)
@@ -118,7 +122,9 @@ def _prctl(option: int, first: Any, second: Any = 0) -> None:
     if not isinstance(first, int):
         raise TypeError("prctl takes a number first")
     second = ctypes.c_ulong(second) if isinstance(second, int) else second
-    _checked(_libc.prctl(ctypes.c_int(option), ctypes.c_ulong(first), second, ctypes.c_ulong(0), ctypes.c_ulong(0)))
+    _checked(
+        _libc.prctl(ctypes.c_int(option), ctypes.c_ulong(first), second, ctypes.c_ulong(0), ctypes.c_ulong(0))
+    )
 
 
 def _checked(result: int) -> int:

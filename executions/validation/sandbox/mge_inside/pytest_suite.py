@@ -23,7 +23,16 @@ _WITHOUT = ("cacheprovider", "doctest", "faulthandler", "junitxml", "pastebin", 
 def run(session: Session) -> None:
     """Collects and runs the tests, then the planted ones, in one pytest session."""
     config = session.config
-    arguments = ["-c", os.devnull, "--rootdir", config["project"], "--assert", "plain", "--import-mode", "importlib"]
+    arguments = [
+        "-c",
+        os.devnull,
+        "--rootdir",
+        config["project"],
+        "--assert",
+        "plain",
+        "--import-mode",
+        "importlib",
+    ]
     for plugin in _WITHOUT:
         arguments += ["-p", f"no:{plugin}"]
     arguments += [config["tests_path"], config["planted_path"]]
@@ -45,7 +54,9 @@ class _Reporter:
         self._told: dict[str, Any] = {}
         self._outcome = ""
 
-    def pytest_pycollect_makemodule(self, module_path: Path, parent: pytest.Collector) -> pytest.Module | None:
+    def pytest_pycollect_makemodule(
+        self, module_path: Path, parent: pytest.Collector
+    ) -> pytest.Module | None:
         session = self._session
         planted = str(module_path) == session.config["planted_path"]
         if not planted and str(module_path) != session.config["tests_path"]:
@@ -62,14 +73,18 @@ class _Reporter:
         if report.failed:
             text = str(report.longrepr).strip().splitlines()
             message = text[-1] if text else "cannot be collected"
-            self._session.channel.say("problem", test=_short(report.nodeid), outcome="failed", message=message)
+            self._session.channel.say(
+                "problem", test=_short(report.nodeid), outcome="failed", message=message
+            )
 
     def pytest_runtest_logstart(self, nodeid: str) -> None:
         self._outcome, self._told = "passed", {}
         self._session.begin(_short(nodeid))
 
     @pytest.hookimpl(hookwrapper=True)
-    def pytest_runtest_makereport(self, item: pytest.Item, call: pytest.CallInfo[None]) -> Generator[None, Any, None]:
+    def pytest_runtest_makereport(
+        self, item: pytest.Item, call: pytest.CallInfo[None]
+    ) -> Generator[None, Any, None]:
         outcome = yield
         report = outcome.get_result()
         if self._outcome != "passed":

@@ -24,9 +24,8 @@ _BaseException, _SystemExit, _MemoryError = BaseException, SystemExit, MemoryErr
 
 def run(config: _Config, channel: Channel) -> None:
     """Everything from the import of the answer to the epilogue; returns only when nothing cut it short."""
-    from _sitebuiltins import Quitter
-
     import builtins
+    from _sitebuiltins import Quitter
 
     for name in ("exit", "quit"):  # the site module, left out for speed, would have set these
         setattr(builtins, name, Quitter(name, "Ctrl-D"))
@@ -74,7 +73,7 @@ class Session:
         sys.modules[module.__name__] = module
         try:
             exec(assertions.compile_tests(text, path), module.__dict__)  # noqa: S102 - what the sandbox is for
-        except _BaseException as error:  # noqa: BLE001 - an answer may raise anything while it is imported
+        except _BaseException as error:
             outcome = "exit" if isinstance(error, _SystemExit) else "error"
             self.channel.say("not-loaded", outcome=outcome, **self.described(error))
             return False
@@ -86,7 +85,7 @@ class Session:
         name = type(error).__name__
         try:
             text = str(error)
-        except _BaseException:  # noqa: BLE001 - see above
+        except _BaseException:
             text = "<its text cannot be shown>"
         if name == "AssertionError" and text:
             return {"message": text, "line": line}
@@ -116,7 +115,9 @@ def _run_plan(session: Session, plan: list[tuple[str, str, str]], module: Module
             _run_function(session, name, lambda name=name: names[name]())
             index += 1
         elif kind == "plain":
-            _run_function(session, f"{owner}::{name}", lambda owner=owner, name=name: getattr(names[owner](), name)())
+            _run_function(
+                session, f"{owner}::{name}", lambda owner=owner, name=name: getattr(names[owner](), name)()
+            )
             index += 1
         else:
             end = index
@@ -130,7 +131,7 @@ def _run_function(session: Session, test: str, call: Callable[[], object]) -> No
     session.begin(test)
     try:
         call()
-    except _BaseException as error:  # noqa: BLE001 - whatever a test raises is its result
+    except _BaseException as error:
         outcome = session.outcome_of(error)
         session.result(test, outcome, **session.described(error))
     else:
@@ -161,14 +162,14 @@ def _run_unittest(session: Session, case: type[unittest.TestCase], names: list[s
 
         addError = addFailure = _fail  # noqa: N815 - unittest's names
 
-        def addSubTest(self, test: Any, subtest: Any, err: Any) -> None:  # noqa: N802, ARG002
+        def addSubTest(self, test: Any, subtest: Any, err: Any) -> None:  # noqa: N802
             if err is not None:
                 self._fail(test, err)
 
         def addSkip(self, test: Any, reason: str) -> None:  # noqa: N802
             self.failure = ("skipped", {"message": reason, "line": 0})
 
-        def addUnexpectedSuccess(self, test: Any) -> None:  # noqa: N802, ARG002
+        def addUnexpectedSuccess(self, test: Any) -> None:  # noqa: N802
             self.failure = ("failed", {"message": "was expected to fail and did not", "line": 0})
 
         def stopTest(self, test: unittest.TestCase) -> None:  # noqa: N802
@@ -183,8 +184,10 @@ def _run_unittest(session: Session, case: type[unittest.TestCase], names: list[s
 
     try:
         unittest.TestSuite([case(name) for name in names]).run(Result())
-    except _BaseException as error:  # noqa: BLE001 - SystemExit passes through unittest
-        session.channel.say("problem", test=session.running, outcome=session.outcome_of(error), **session.described(error))
+    except _BaseException as error:
+        session.channel.say(
+            "problem", test=session.running, outcome=session.outcome_of(error), **session.described(error)
+        )
 
 
 def _watch_unittest(session: Session) -> None:
