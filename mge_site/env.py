@@ -95,44 +95,128 @@ def url(text: str) -> str:
 
 
 VARIABLES: tuple[Variable, ...] = (
-    Variable("MGE_DATA_DIR", Path, None, "folder of the embedded database and of all files (default: var/ in the checkout)"),
+    Variable(
+        "MGE_DATA_DIR",
+        Path,
+        None,
+        "folder of the embedded database and of all files (default: var/ in the checkout)",
+    ),
     Variable("MGE_DEBUG", truth, False, "Django's debug mode: never on a reachable site"),
-    Variable("MGE_SECRET_KEY", str, "", "signing key (default: made at first run, in the data folder)", secret=True),
+    Variable(
+        "MGE_SECRET_KEY", str, "", "signing key (default: made at first run, in the data folder)", secret=True
+    ),
     Variable("SECRET_KEY", str, "", "the same under Django's usual name; MGE_SECRET_KEY wins", secret=True),
-    Variable("MGE_LOG_LEVEL", choice("DEBUG", "INFO", "WARNING", "ERROR"), "INFO", "how much the processes log"),
+    Variable(
+        "MGE_LOG_LEVEL", choice("DEBUG", "INFO", "WARNING", "ERROR"), "INFO", "how much the processes log"
+    ),
     Variable("DATABASE_URL", str, "", "database (default: SQLite in the data folder)", secret=True),
     Variable("REDIS_URL", str, "", "Redis for the queue, cache and wake-ups (default: none)", secret=True),
-    Variable("ANTHROPIC_API_KEY", str, "", "key of the Messages endpoint; any will do for a local server", secret=True),
-    Variable("ANTHROPIC_BASE_URL", url, "", "address of a server that speaks /v1/messages (default: Anthropic's)"),
-    Variable("MGE_MODEL", str, "", "model that executions use (default: claude-sonnet-5-5, or scripted-sonnet without an endpoint)"),
+    Variable(
+        "ANTHROPIC_API_KEY",
+        str,
+        "",
+        "key of the Messages endpoint; any will do for a local server",
+        secret=True,
+    ),
+    Variable(
+        "ANTHROPIC_BASE_URL", url, "", "address of a server that speaks /v1/messages (default: Anthropic's)"
+    ),
+    Variable(
+        "MGE_MODEL",
+        str,
+        "",
+        "model that executions use (default: claude-sonnet-5-5, or scripted-sonnet without an endpoint)",
+    ),
     Variable("MGE_WORKERS", whole(1, 64), 3, "django-q2 worker processes of a cluster"),
-    Variable("MGE_MAX_CONCURRENCY", whole(1, 1000), 100, "atoms in flight at once in one execution, unless it says otherwise"),
-    Variable("MGE_MAX_IN_FLIGHT", whole(1, 10000), 400, "atoms in flight at once over all executions and nodes"),
+    Variable(
+        "MGE_MAX_CONCURRENCY",
+        whole(1, 1000),
+        100,
+        "atoms in flight at once in one execution, unless it says otherwise",
+    ),
+    Variable(
+        "MGE_MAX_IN_FLIGHT", whole(1, 10000), 400, "atoms in flight at once over all executions and nodes"
+    ),
     Variable("MGE_RUNNER_CAPACITY", whole(1, 1000), 100, "atoms in flight at once in one runner process"),
-    Variable("MGE_SLICE_SECONDS", real(1, 3600), 120.0, "how long a runner claims atoms before it hands over to the next"),
+    Variable(
+        "MGE_SLICE_SECONDS",
+        real(1, 3600),
+        120.0,
+        "how long a runner claims atoms before it hands over to the next",
+    ),
     Variable("MGE_LEASE_SECONDS", real(1, 3600), 30.0, "how long a claim lives without a heartbeat"),
     Variable("MGE_RECONCILE_SECONDS", real(0.2, 60), 3.0, "how often lost work is looked for"),
-    Variable("MGE_COMMIT_WINDOW_MS", real(0, 100), 5.0, "how long the ledger gathers changes while many atoms are in flight"),
+    Variable(
+        "MGE_COMMIT_WINDOW_MS",
+        real(0, 100),
+        5.0,
+        "how long the ledger gathers changes while many atoms are in flight",
+    ),
     Variable("MGE_CALL_TIMEOUT_SECONDS", real(0.1, 3600), 600.0, "longest wait for one answer of the model"),
-    Variable("MGE_PROVIDER_BACKOFF_SECONDS", real(0, 60), 1.0, "first wait after a fault of the provider; doubles each time"),
+    Variable(
+        "MGE_PROVIDER_BACKOFF_SECONDS",
+        real(0, 60),
+        1.0,
+        "first wait after a fault of the provider; doubles each time",
+    ),
     Variable("MGE_PROVIDER_BACKOFF_MAX_SECONDS", real(0, 3600), 60.0, "longest such wait"),
-    Variable("MGE_PROVIDER_MAX_FAULTS", whole(1, 1000), 8, "faults in a row after which an atom gives the provider up"),
-    Variable("MGE_PROVIDER_WINDOW_SECONDS", real(1, 86400), 600.0, "time after which an atom gives a failing provider up"),
-    Variable("MGE_DEPENDENCY_BODIES", whole(0, 1000), 3, "dependencies whose whole code a prompt shows; of the others the signature"),
+    Variable(
+        "MGE_PROVIDER_MAX_FAULTS",
+        whole(1, 1000),
+        8,
+        "faults in a row after which an atom gives the provider up",
+    ),
+    Variable(
+        "MGE_PROVIDER_WINDOW_SECONDS",
+        real(1, 86400),
+        600.0,
+        "time after which an atom gives a failing provider up",
+    ),
+    Variable(
+        "MGE_DEPENDENCY_BODIES",
+        whole(0, 1000),
+        3,
+        "dependencies whose whole code a prompt shows; of the others the signature",
+    ),
     Variable(
         "MGE_EXECUTION",
         choice("isolated", UNISOLATED_WORDS),
         "isolated",
         f"where generated code runs; '{UNISOLATED_WORDS}' runs it without any isolation",
     ),
-    Variable("MGE_SCRIPTED_ANSWERS", paths, (), "more plan files or folders that the embedded scripted model knows"),
-    Variable("MGE_SCRIPTED_NEAR_MISS_SHARE", real(0, 1), 0.4, "share of the atoms that the scripted model first gets wrong"),
+    Variable(
+        "MGE_SCRIPTED_ANSWERS", paths, (), "more plan files or folders that the embedded scripted model knows"
+    ),
+    Variable(
+        "MGE_SCRIPTED_NEAR_MISS_SHARE",
+        real(0, 1),
+        0.4,
+        "share of the atoms that the scripted model first gets wrong",
+    ),
     Variable("MGE_SCRIPTED_SEED", whole(0, 2**31), 1, "which atoms those are"),
-    Variable("MGE_SCRIPTED_LATENCY", str, "lognormal:0.4,0.5", "seconds the scripted model thinks: a number or lognormal:median,sigma"),
+    Variable(
+        "MGE_SCRIPTED_LATENCY",
+        str,
+        "lognormal:0.4,0.5",
+        "seconds the scripted model thinks: a number or lognormal:median,sigma",
+    ),
     Variable("MGE_NODE_ID", uuid.UUID, None, "set by commands that start workers: the name of their node"),
-    Variable("MGE_REQUIRE", words, (), "test suite only: things whose absence is a failure instead of NOT RUN"),
-    Variable("MGE_TEST_ENGINE", choice("sqlite", "postgres"), "sqlite", "test suite only: database that the suite runs on"),
-    Variable("MGE_TEST_DATABASE_URL", str, "", "test suite only: PostgreSQL server for the tests that need one", secret=True),
+    Variable(
+        "MGE_REQUIRE", words, (), "test suite only: things whose absence is a failure instead of NOT RUN"
+    ),
+    Variable(
+        "MGE_TEST_ENGINE",
+        choice("sqlite", "postgres"),
+        "sqlite",
+        "test suite only: database that the suite runs on",
+    ),
+    Variable(
+        "MGE_TEST_DATABASE_URL",
+        str,
+        "",
+        "test suite only: PostgreSQL server for the tests that need one",
+        secret=True,
+    ),
 )
 
 
@@ -141,7 +225,12 @@ def read(variable: Variable, environ: Mapping[str, str] = os.environ) -> Reading
     text, source = environ.get(variable.name), "environment"
     file_name = environ.get(variable.name + "_FILE")
     if text is not None and file_name is not None:
-        return Reading(variable, variable.default, source, f"{variable.name} and {variable.name}_FILE are both set; keep one")
+        return Reading(
+            variable,
+            variable.default,
+            source,
+            f"{variable.name} and {variable.name}_FILE are both set; keep one",
+        )
     if file_name is not None:
         source = f"{variable.name}_FILE"
         try:

@@ -11,7 +11,17 @@ from pathlib import Path
 
 from mge_site.env import BadSetting
 
-PLACEHOLDERS = ("changeme", "change-me", "change_me", "insecure", "placeholder", "your-secret", "your_secret", "secret-key", "secret_key")
+PLACEHOLDERS = (
+    "changeme",
+    "change-me",
+    "change_me",
+    "insecure",
+    "placeholder",
+    "your-secret",
+    "your_secret",
+    "secret-key",
+    "secret_key",
+)
 SHORTEST = 32
 
 
@@ -19,7 +29,9 @@ def check_key(key: str, source: str) -> str:
     """Return the key, or raise BadSetting when it is a known placeholder or too short to sign with."""
     lowered = key.lower()
     if any(word in lowered for word in PLACEHOLDERS):
-        raise BadSetting(f"{source} looks like a placeholder; remove it (a key is made at first run) or set a random one")
+        raise BadSetting(
+            f"{source} looks like a placeholder; remove it (a key is made at first run) or set a random one"
+        )
     if len(key) < SHORTEST or len(set(key)) < 8:
         raise BadSetting(f"{source} is too weak: at least {SHORTEST} random characters are needed")
     return key

@@ -125,7 +125,9 @@ def _database() -> dict[str, Any]:
     try:
         database: dict[str, Any] = dict(dj_database_url.parse(ENVIRONMENT["DATABASE_URL"]))
     except (dj_database_url.ParseError, dj_database_url.UnknownSchemeError, ValueError) as error:
-        raise BadSetting(f"DATABASE_URL cannot be read: {type(error).__name__}; expected postgres://user@host/name") from None
+        raise BadSetting(
+            f"DATABASE_URL cannot be read: {type(error).__name__}; expected postgres://user@host/name"
+        ) from None
     if database["ENGINE"] == "django.db.backends.sqlite3":
         database["OPTIONS"] = SQLITE_OPTIONS
     elif database["ENGINE"] == "django.db.backends.postgresql":

@@ -75,7 +75,9 @@ _not_run: dict[str, int] = {}
 
 def pytest_configure(config: pytest.Config) -> None:
     if ON_POSTGRES and not _postgres_answers():
-        raise pytest.UsageError("the suite is to run on PostgreSQL, and no server answers at MGE_TEST_DATABASE_URL")
+        raise pytest.UsageError(
+            "the suite is to run on PostgreSQL, and no server answers at MGE_TEST_DATABASE_URL"
+        )
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

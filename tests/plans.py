@@ -37,7 +37,12 @@ def wrong(atom: Mapping[str, Any], number: int = 1) -> dict[str, Any]:
 
 
 def plan(*atoms: Mapping[str, Any], name: str = "small plan", **more: Any) -> dict[str, Any]:
-    return {"name": name, "description": "a plan of the tests", "atoms": [dict(atom) for atom in atoms], **more}
+    return {
+        "name": name,
+        "description": "a plan of the tests",
+        "atoms": [dict(atom) for atom in atoms],
+        **more,
+    }
 
 
 def layers(*sizes: int, prefix: str = "a") -> list[dict[str, Any]]:
@@ -51,7 +56,9 @@ def layers(*sizes: int, prefix: str = "a") -> list[dict[str, Any]]:
     return atoms
 
 
-def write_plan(folder: Path, value: Mapping[str, Any], near_misses: Sequence[Mapping[str, Any]] = (), stem: str = "plan") -> Path:
+def write_plan(
+    folder: Path, value: Mapping[str, Any], near_misses: Sequence[Mapping[str, Any]] = (), stem: str = "plan"
+) -> Path:
     """The plan as a file, with its near misses beside it."""
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / f"{stem}.json"

@@ -22,14 +22,18 @@ class ScriptedServer:
         self._port_file = Path(self._folder.name) / "port.json"
         command = [sys.executable, str(ROOT / "manage.py"), "scripted_model", "--port", "0"]
         command += ["--port-file", str(self._port_file), *(str(one) for one in arguments)]
-        self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, cwd=self._folder.name)
+        self._process = subprocess.Popen(
+            command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, cwd=self._folder.name
+        )
         self.url = ""
 
     def __enter__(self) -> Self:
         deadline = time.monotonic() + 60
         while not self._port_file.exists():
             if self._process.poll() is not None:
-                raise AssertionError(f"the scripted model ended: {self._process.stderr.read() if self._process.stderr else ''!r}")
+                raise AssertionError(
+                    f"the scripted model ended: {self._process.stderr.read() if self._process.stderr else ''!r}"
+                )
             if time.monotonic() > deadline:
                 raise AssertionError("the scripted model did not start")
             time.sleep(0.02)

@@ -78,12 +78,15 @@ class RecordIntent:
             ],
         )
         unit.cursor.execute(
-            "UPDATE executions_atomrun SET status = 'generating' WHERE id = %s", [dialect.uid(self.claim.run_id)]
+            "UPDATE executions_atomrun SET status = 'generating' WHERE id = %s",
+            [dialect.uid(self.claim.run_id)],
         )
         execution.add("calls_total")
         execution.add("reserved_nano_usd", self.reserve_nano_usd)
 
-    def _start_attempt(self, unit: ExecutionTransaction, execution: LockedExecution, intent: AttemptIntent) -> None:
+    def _start_attempt(
+        self, unit: ExecutionTransaction, execution: LockedExecution, intent: AttemptIntent
+    ) -> None:
         unit.cursor.execute(
             "INSERT INTO executions_attempt (id, execution_id, atom_run_id, generation, number, kind, status, superseded,"
             " strategy, rung, prompt_system, prompt_user, code, isolation, tests_passed, tests_total, started_at)"
@@ -152,11 +155,14 @@ class CallResult:
     """No bill came, but there may be one: the reservation counts as possibly spent."""
 
 
-def close_call(unit: ExecutionTransaction, execution: LockedExecution, call_id: uuid.UUID, result: CallResult) -> bool:
+def close_call(
+    unit: ExecutionTransaction, execution: LockedExecution, call_id: uuid.UUID, result: CallResult
+) -> bool:
     """Write the outcome of an open call and settle its reservation. A late outcome of a call already counted as lost is
     recorded too, with its true cost. Returns whether the call was still open."""
     unit.cursor.execute(
-        "SELECT outcome, reserved_nano_usd, cost_nano_usd FROM executions_call WHERE id = %s", [dialect.uid(call_id)]
+        "SELECT outcome, reserved_nano_usd, cost_nano_usd FROM executions_call WHERE id = %s",
+        [dialect.uid(call_id)],
     )
     outcome, reserved, cost = unit.cursor.fetchone()
     if outcome not in ("", CallOutcome.LOST.value) or cost is not None:
@@ -225,7 +231,15 @@ class RecordAnswer:
 
 def note_late(unit: ExecutionTransaction, execution: LockedExecution, claim: ClaimedAtom, what: str) -> None:
     """A former owner came back with a result: refused, and on record."""
-    unit.event(execution, "lease.late_write", wave=claim.wave, atom=claim.key, what=what, owner=claim.owner, fence=claim.fence)
+    unit.event(
+        execution,
+        "lease.late_write",
+        wave=claim.wave,
+        atom=claim.key,
+        what=what,
+        owner=claim.owner,
+        fence=claim.fence,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -300,8 +314,14 @@ class RecordFault:
         return False
 
     def _give_up(self, unit: ExecutionTransaction, execution: LockedExecution, faults: int) -> None:
-        end_attempt_without_verdict(unit, execution, self.claim, self.attempt_id, self.attempt_number, AttemptStatus.PROVIDER)
-        said = f"{self.result.error_type}: {self.result.error}" if self.result.error else self.result.outcome.value
+        end_attempt_without_verdict(
+            unit, execution, self.claim, self.attempt_id, self.attempt_number, AttemptStatus.PROVIDER
+        )
+        said = (
+            f"{self.result.error_type}: {self.result.error}"
+            if self.result.error
+            else self.result.outcome.value
+        )
         error = f"The provider gave no usable answer ({faults} calls in a row). Last: {said}"
         ending = Ending(AtomStatus.FAILED, reason="provider", error=error, attempts=self.claim.attempts)
         end_atom(unit, execution, self.claim.run_id, self.claim.key, self.claim.wave, ending)
@@ -320,7 +340,9 @@ def end_attempt_without_verdict(
         "UPDATE executions_attempt SET status = %s, ended_at = %s WHERE id = %s AND status = 'running'",
         [status.value, dialect.at(unit.now), dialect.uid(attempt_id)],
     )
-    unit.event(execution, "attempt.ended", wave=claim.wave, atom=claim.key, attempt=number, status=status.value)
+    unit.event(
+        execution, "attempt.ended", wave=claim.wave, atom=claim.key, attempt=number, status=status.value
+    )
 
 
 @dataclass(frozen=True, slots=True)

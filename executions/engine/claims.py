@@ -105,7 +105,9 @@ class Claim:
         )
         busy = {dialect.to_uuid(row[0]): int(row[1]) for row in unit.cursor.fetchall()}
         limit = min(self.limit, self.most_in_flight - sum(busy.values()))
-        shares = _share(limit, {one.id: (busy.get(one.id, 0), one.max_concurrency) for one in open_executions})
+        shares = _share(
+            limit, {one.id: (busy.get(one.id, 0), one.max_concurrency) for one in open_executions}
+        )
         claimed: list[ClaimedAtom] = []
         spare = limit
         # Executions with few ready atoms leave their share to the others: two rounds are enough to hand it on.
@@ -137,7 +139,15 @@ class Claim:
         for run_id, key, wave, fence, generation, attempts, faults, first in rows:
             claimed.append(
                 ClaimedAtom(
-                    dialect.to_uuid(run_id), execution.id, key, wave, self.owner, fence + 1, generation, attempts, faults
+                    dialect.to_uuid(run_id),
+                    execution.id,
+                    key,
+                    wave,
+                    self.owner,
+                    fence + 1,
+                    generation,
+                    attempts,
+                    faults,
                 )
             )
             if first:

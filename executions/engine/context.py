@@ -84,7 +84,11 @@ def load_atoms(execution: ExecutionContext, claims: Sequence[ClaimedAtom]) -> li
     ancestors = {claim.key: graph.ancestors(claim.key) for claim in claims}
     direct = {one for claim in claims for one in specs[claim.key].depends_on}
     # Tests run against everything that the atom builds on; a prompt shows direct dependencies only.
-    wanted = {one for found in ancestors.values() for one in found} if execution.configuration.runs_tests else direct
+    wanted = (
+        {one for found in ancestors.values() for one in found}
+        if execution.configuration.runs_tests
+        else direct
+    )
     code = _accepted_code(execution.id, wanted)
     described = _specs(graph, sorted(direct))
     tried = _tried([claim for claim in claims if claim.attempts or claim.fence > 1])
@@ -99,7 +103,13 @@ def load_atoms(execution: ExecutionContext, claims: Sequence[ClaimedAtom]) -> li
                 execution=execution,
                 spec=spec,
                 dependencies=tuple(
-                    (one, described[one].name, described[one].signature, described[one].target_path, code.get(one))
+                    (
+                        one,
+                        described[one].name,
+                        described[one].signature,
+                        described[one].target_path,
+                        code.get(one),
+                    )
                     for one in spec.depends_on
                 ),
                 files=files,
@@ -141,7 +151,9 @@ def _accepted_code(execution_id: uuid.UUID, keys: set[str]) -> dict[str, str]:
     found: dict[str, str] = {}
     ordered = sorted(keys)
     for start in range(0, len(ordered), 500):
-        rows = AtomRun.objects.filter(execution_id=execution_id, key__in=ordered[start : start + 500], accepted__isnull=False)
+        rows = AtomRun.objects.filter(
+            execution_id=execution_id, key__in=ordered[start : start + 500], accepted__isnull=False
+        )
         found.update(rows.values_list("key", "accepted__code"))
     return found
 
@@ -182,11 +194,15 @@ def _tried(claims: Sequence[ClaimedAtom]) -> dict[uuid.UUID, tuple[list[PastAtte
     generation = {claim.run_id: claim.generation for claim in claims}
     attempts = [
         attempt
-        for attempt in Attempt.objects.filter(atom_run_id__in=list(generation), kind=AttemptKind.MODEL).order_by("number")
+        for attempt in Attempt.objects.filter(
+            atom_run_id__in=list(generation), kind=AttemptKind.MODEL
+        ).order_by("number")
         if attempt.generation == generation[attempt.atom_run_id]
     ]
     findings: dict[uuid.UUID, list[Finding]] = {}
-    for issue in Issue.objects.filter(attempt_id__in=[attempt.id for attempt in attempts]).order_by("ordinal"):
+    for issue in Issue.objects.filter(attempt_id__in=[attempt.id for attempt in attempts]).order_by(
+        "ordinal"
+    ):
         found = Finding(Severity(issue.severity), issue.rule, issue.message, issue.line, issue.hint)
         findings.setdefault(issue.attempt_id, []).append(found)
     tried: dict[uuid.UUID, tuple[list[PastAttempt], OpenAttempt | None]] = {}

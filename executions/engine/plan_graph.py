@@ -41,7 +41,9 @@ def plan_graph(masterplan_id: uuid.UUID) -> PlanGraph:
     """Read once per process and plan, by whichever thread asks first."""
     nodes: dict[str, PlanNode] = {}
     dependents: dict[str, list[str]] = {}
-    rows = Atom.objects.filter(masterplan_id=masterplan_id).values_list("id", "key", "depends_on", "target_path", "rank")
+    rows = Atom.objects.filter(masterplan_id=masterplan_id).values_list(
+        "id", "key", "depends_on", "target_path", "rank"
+    )
     for atom_id, key, depends_on, target_path, rank in rows.order_by("rank").iterator(chunk_size=2000):
         nodes[key] = PlanNode(atom_id, tuple(depends_on), target_path, rank)
         for one in depends_on:

@@ -54,7 +54,12 @@ def atom_claimed(unit: ExecutionTransaction, execution: LockedExecution, number:
 
 
 def end_atom(
-    unit: ExecutionTransaction, execution: LockedExecution, run_id: uuid.UUID, key: str, wave: int, ending: Ending
+    unit: ExecutionTransaction,
+    execution: LockedExecution,
+    run_id: uuid.UUID,
+    key: str,
+    wave: int,
+    ending: Ending,
 ) -> None:
     """End an atom whose ownership the caller has checked, and everything that follows from it."""
     unit.cursor.execute(
@@ -116,7 +121,9 @@ def in_flight(unit: ExecutionTransaction, execution: LockedExecution) -> int:
     return int(unit.cursor.fetchone()[0])
 
 
-def _count(unit: ExecutionTransaction, execution: LockedExecution, key: str, number: int, ending: Ending) -> None:
+def _count(
+    unit: ExecutionTransaction, execution: LockedExecution, key: str, number: int, ending: Ending
+) -> None:
     execution.add(_COUNTER[ending.status])
     if ending.assurance == "static":
         execution.add("atoms_static")
@@ -154,7 +161,9 @@ def _satisfy_dependents(unit: ExecutionTransaction, execution: LockedExecution, 
         )
 
 
-def _block_dependents(unit: ExecutionTransaction, execution: LockedExecution, key: str, status: AtomStatus) -> None:
+def _block_dependents(
+    unit: ExecutionTransaction, execution: LockedExecution, key: str, status: AtomStatus
+) -> None:
     """Everything behind a failed atom ends `blocked`, each naming the dependency that it directly waited for."""
     queue = deque([(key, status)])
     while queue:

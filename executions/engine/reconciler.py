@@ -62,7 +62,13 @@ def take_back(execution_id: uuid.UUID) -> int:
 
 
 def _take_back_one(
-    unit: ExecutionTransaction, execution: LockedExecution, run_id: uuid.UUID, key: str, wave: int, deaths: int, attempts: int
+    unit: ExecutionTransaction,
+    execution: LockedExecution,
+    run_id: uuid.UUID,
+    key: str,
+    wave: int,
+    deaths: int,
+    attempts: int,
 ) -> None:
     _lose_open_call(unit, execution, run_id, key, wave)
     if execution.status is ExecutionStatus.CANCELLING:
@@ -76,13 +82,18 @@ def _take_back_one(
         end_atom(unit, execution, run_id, key, wave, ending)
     else:
         unit.cursor.execute(
-            "UPDATE executions_atomrun SET status = 'ready', lease_owner = '', lease_until = NULL, not_before = NULL WHERE id = %s",
+            "UPDATE executions_atomrun SET status = 'ready', lease_owner = '', lease_until = NULL, not_before = NULL"
+            " WHERE id = %s",
             [dialect.uid(run_id)],
         )
-    unit.cursor.execute("UPDATE executions_atomrun SET deaths = %s WHERE id = %s", [deaths, dialect.uid(run_id)])
+    unit.cursor.execute(
+        "UPDATE executions_atomrun SET deaths = %s WHERE id = %s", [deaths, dialect.uid(run_id)]
+    )
 
 
-def _lose_open_call(unit: ExecutionTransaction, execution: LockedExecution, run_id: uuid.UUID, key: str, wave: int) -> None:
+def _lose_open_call(
+    unit: ExecutionTransaction, execution: LockedExecution, run_id: uuid.UUID, key: str, wave: int
+) -> None:
     unit.cursor.execute(
         "UPDATE executions_call SET outcome = %s, ended_at = %s WHERE outcome = '' AND attempt_id IN"
         " (SELECT id FROM executions_attempt WHERE atom_run_id = %s) RETURNING reserved_nano_usd",
@@ -95,7 +106,12 @@ def _lose_open_call(unit: ExecutionTransaction, execution: LockedExecution, run_
 
 
 def _end_open_attempt(
-    unit: ExecutionTransaction, execution: LockedExecution, run_id: uuid.UUID, key: str, wave: int, status: AttemptStatus
+    unit: ExecutionTransaction,
+    execution: LockedExecution,
+    run_id: uuid.UUID,
+    key: str,
+    wave: int,
+    status: AttemptStatus,
 ) -> None:
     unit.cursor.execute(
         "UPDATE executions_attempt SET status = %s, ended_at = %s WHERE atom_run_id = %s AND status = 'running' RETURNING number",
@@ -108,7 +124,9 @@ def _end_open_attempt(
 def _unattended() -> Iterable[uuid.UUID]:
     """Executions with an atom that could be claimed now, or not begun at all, that nobody works on and no ring was for lately."""
     now = datetime.now(UTC)
-    due = Q(atom_runs__status=AtomStatus.READY) & (Q(atom_runs__not_before__isnull=True) | Q(atom_runs__not_before__lte=now))
+    due = Q(atom_runs__status=AtomStatus.READY) & (
+        Q(atom_runs__not_before__isnull=True) | Q(atom_runs__not_before__lte=now)
+    )
     waiting = Q(status=ExecutionStatus.PENDING) | Q(status=ExecutionStatus.RUNNING) & due
     quiet = Q(rung_at__isnull=True) | Q(rung_at__lt=now - doorbell.RING_AGAIN)
     leased = AtomRun.objects.filter(execution=OuterRef("pk"), status__in=sorted(ATOM_LEASED))

@@ -18,8 +18,8 @@ from executions.engine.calls import (
     AttemptIntent,
     CallResult,
     FaultPolicy,
-    RecordAnswer,
     RecordAborted,
+    RecordAnswer,
     RecordFault,
     RecordIntent,
 )
@@ -94,11 +94,15 @@ class RetryOrchestrator:
             await self._give_back(context, SANDBOX_WAIT)
         except asyncio.CancelledError:
             attempt, call_id = self._open.get(claim.run_id, (None, None))
-            change = RecordAborted(claim, attempt.id if attempt else None, attempt.number if attempt else 0, call_id)
+            change = RecordAborted(
+                claim, attempt.id if attempt else None, attempt.number if attempt else 0, call_id
+            )
             try:
                 await self._ledger.record(change)
             except LeaseLost:
-                log.info("execution=%s atom=%s was taken over before its abort", claim.execution_id, claim.key)
+                log.info(
+                    "execution=%s atom=%s was taken over before its abort", claim.execution_id, claim.key
+                )
         finally:
             self._open.pop(claim.run_id, None)
 
@@ -106,7 +110,9 @@ class RetryOrchestrator:
         try:
             await self._ledger.record(Release(context.claim, wait))
         except LeaseLost as lost:
-            log.warning("execution=%s atom=%s lease lost: %s", context.claim.execution_id, context.claim.key, lost)
+            log.warning(
+                "execution=%s atom=%s lease lost: %s", context.claim.execution_id, context.claim.key, lost
+            )
 
     async def _climb(self, context: AtomContext) -> None:
         attempt, used = context.open_attempt, context.claim.attempts
@@ -125,7 +131,9 @@ class RetryOrchestrator:
 
     # --- generate -------------------------------------------------------------------------------------------------
 
-    async def _generate(self, context: AtomContext, rung: Rung, attempt: OpenAttempt | None) -> OpenAttempt | None:
+    async def _generate(
+        self, context: AtomContext, rung: Rung, attempt: OpenAttempt | None
+    ) -> OpenAttempt | None:
         """Ask until there is an answer; None when the atom was given back or ended."""
         configuration, claim = context.execution.configuration, context.claim
         new = attempt is None
@@ -221,7 +229,14 @@ class RetryOrchestrator:
             prompt_user=attempt.prompt_user,
         )
 
-    def _fault(self, context: AtomContext, attempt: OpenAttempt, call_id: uuid.UUID, fault: ProviderFault, tokens: int) -> RecordFault:
+    def _fault(
+        self,
+        context: AtomContext,
+        attempt: OpenAttempt,
+        call_id: uuid.UUID,
+        fault: ProviderFault,
+        tokens: int,
+    ) -> RecordFault:
         patience = self._patience
         asked = fault.retry_after_s or 0.0
         stop_reason = f"the provider refuses: {fault}" if fault.fatal else ""
@@ -252,7 +267,9 @@ class RetryOrchestrator:
             stop_reason=stop_reason,
         )
 
-    def _unusable(self, context: AtomContext, attempt: OpenAttempt, call_id: uuid.UUID, result: CallResult) -> RecordFault:
+    def _unusable(
+        self, context: AtomContext, attempt: OpenAttempt, call_id: uuid.UUID, result: CallResult
+    ) -> RecordFault:
         """Truncated or refused: truncation is tried again at once with more room, a refusal after a wait."""
         patient = result.outcome is CallOutcome.TRUNCATED and attempt.truncations < MOST_TRUNCATIONS
         wait = None if patient else timedelta(seconds=self._patience.backoff_s * 2**context.claim.faults)
@@ -378,7 +395,9 @@ def _result(answer: ModelAnswer, outcome: CallOutcome, tokens: int, model: str) 
         request_id=answer.request_id,
         stop_reason=answer.stop_reason,
         answer=answer.text,
-        input_tokens=answer.usage.input_tokens + answer.usage.cache_read_tokens + answer.usage.cache_write_tokens,
+        input_tokens=answer.usage.input_tokens
+        + answer.usage.cache_read_tokens
+        + answer.usage.cache_write_tokens,
         output_tokens=answer.usage.output_tokens,
         cache_read_tokens=answer.usage.cache_read_tokens,
         cache_write_tokens=answer.usage.cache_write_tokens,

@@ -73,7 +73,13 @@ class LockedExecution:
     def atoms_ended(self) -> int:
         return sum(
             self.counters[name]
-            for name in ("atoms_succeeded", "atoms_failed", "atoms_blocked", "atoms_cancelled", "atoms_dead_lettered")
+            for name in (
+                "atoms_succeeded",
+                "atoms_failed",
+                "atoms_blocked",
+                "atoms_cancelled",
+                "atoms_dead_lettered",
+            )
         )
 
     @property
@@ -155,12 +161,21 @@ class ExecutionTransaction:
         )
         row = self.cursor.fetchone()
         wave = LockedWave(
-            execution.id, number, WaveStatus(row[0]), row[1], row[2], row[3], dialect.to_time(row[4]), dialect.to_time(row[5])
+            execution.id,
+            number,
+            WaveStatus(row[0]),
+            row[1],
+            row[2],
+            row[3],
+            dialect.to_time(row[4]),
+            dialect.to_time(row[5]),
         )
         self.waves[execution.id, number] = wave
         return wave
 
-    def set_status(self, execution: LockedExecution, status: ExecutionStatus, action: str, reason: str = "") -> None:
+    def set_status(
+        self, execution: LockedExecution, status: ExecutionStatus, action: str, reason: str = ""
+    ) -> None:
         """Move the execution on. Raises WrongState (naming `action`) when the table of transitions forbids it."""
         if not may_follow(execution.status, status):
             raise WrongState(action, execution.status)

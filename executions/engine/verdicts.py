@@ -84,7 +84,9 @@ class RecordVerdict:
             end_atom(unit, execution, claim.run_id, claim.key, claim.wave, ending)
             return None
         if attempts >= self.max_attempts:
-            ending = Ending(AtomStatus.FAILED, reason="attempts", error=self._error(attempts), attempts=attempts)
+            ending = Ending(
+                AtomStatus.FAILED, reason="attempts", error=self._error(attempts), attempts=attempts
+            )
             end_atom(unit, execution, claim.run_id, claim.key, claim.wave, ending)
             return None
         if execution.status is ExecutionStatus.RUNNING:

@@ -123,7 +123,9 @@ class WaveExecutor:
         for execution_id, found in by_execution.items():
             execution = self.executions.get(execution_id)
             if execution is None:
-                execution = self.executions[execution_id] = await self.reader.run(load_execution, execution_id)
+                execution = self.executions[execution_id] = await self.reader.run(
+                    load_execution, execution_id
+                )
                 await asyncio.to_thread(self.clients.prepare, execution.configuration.endpoint)
             for context in await self.reader.run(load_atoms, execution, found):
                 self._start(context)
@@ -134,15 +136,17 @@ class WaveExecutor:
         task = asyncio.create_task(self.orchestrator.work(context), name=context.claim.key)
         self.tasks[task] = context.claim
 
-    async def _wait_for_one(self, timeout: float | None) -> None:
+    async def _wait_for_one(self, longest_s: float | None) -> None:
         if self.tasks:
-            done, _ = await asyncio.wait(self.tasks, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+            done, _ = await asyncio.wait(self.tasks, timeout=longest_s, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
                 claim = self.tasks.pop(task)
                 error = None if task.cancelled() else task.exception()
                 if error is not None:
                     # A bug of ours: the lease runs out, the reconciler queues the atom again, five such deaths end it.
-                    log.error("execution=%s atom=%s runner error", claim.execution_id, claim.key, exc_info=error)
+                    log.error(
+                        "execution=%s atom=%s runner error", claim.execution_id, claim.key, exc_info=error
+                    )
 
     async def _drain(self) -> None:
         while self.tasks:
@@ -162,7 +166,9 @@ class WaveExecutor:
 
 
 def _commands(executions: set[uuid.UUID]) -> tuple[set[uuid.UUID], bool]:
-    cancelling = Execution.objects.filter(pk__in=executions, status=ExecutionStatus.CANCELLING).values_list("pk", flat=True)
+    cancelling = Execution.objects.filter(pk__in=executions, status=ExecutionStatus.CANCELLING).values_list(
+        "pk", flat=True
+    )
     return set(cancelling), this_node_drains()
 
 

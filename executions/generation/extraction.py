@@ -45,7 +45,7 @@ class Extracted:
     """How the code was found when that was not plain, else ''."""
 
 
-class NoCode(ValueError):  # noqa: N818 - names what the answer is, like StopIteration
+class NoCode(ValueError):
     """The answer holds no code that could be meant; the message says what it holds."""
 
 

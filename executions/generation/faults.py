@@ -39,7 +39,7 @@ class FaultKind(StrEnum):
         return self in (FaultKind.SPEND_LIMIT, FaultKind.CONFIGURATION)
 
 
-class ProviderFault(Exception):  # noqa: N818 - a fault of theirs, not an error of ours
+class ProviderFault(Exception):
     """A call that brought no answer."""
 
     def __init__(

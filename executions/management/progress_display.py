@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
 class Display(Protocol):
     def __enter__(self) -> Self: ...
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None: ...
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
     def show(self, executions: Sequence[Execution]) -> None: ...
     def say(self, text: str) -> None: ...
 
@@ -108,7 +110,9 @@ class Bars:
                 self._bars[execution.id] = self._progress.add_task(
                     escape(execution.masterplan.name[:40]), total=execution.atoms_total, detail=""
                 )
-            detail = f"wave {execution.current_wave}/{execution.waves_total} · {execution.attempts_total} attempts"
+            detail = (
+                f"wave {execution.current_wave}/{execution.waves_total} · {execution.attempts_total} attempts"
+            )
             detail += f" · ${execution.cost_nano_usd / NANO:.4f}"
             reason = why_waiting(execution) if execution.status not in EXECUTION_ENDED else execution.status
             if execution.atoms_unsuccessful:
@@ -116,7 +120,10 @@ class Bars:
             if reason:
                 detail += f" · {reason}"
             self._progress.update(
-                self._bars[execution.id], completed=execution.atoms_ended, total=execution.atoms_total, detail=escape(detail)
+                self._bars[execution.id],
+                completed=execution.atoms_ended,
+                total=execution.atoms_total,
+                detail=escape(detail),
             )
 
 

@@ -2,10 +2,11 @@
 
 import django.db.models.deletion
 import django.db.models.expressions
-import executions.identity
-import executions.states
 from django.conf import settings
 from django.db import migrations, models
+
+import executions.identity
+import executions.states
 
 
 class Migration(migrations.Migration):

@@ -49,16 +49,25 @@ class Attempt(OwnedModel):
         indexes = (models.Index(fields=("execution", "-started_at"), name="attempt_newest"),)
         constraints = (
             models.UniqueConstraint(
-                fields=("atom_run", "generation", "number"), condition=Q(kind="model"), name="attempt_number_once"
+                fields=("atom_run", "generation", "number"),
+                condition=Q(kind="model"),
+                name="attempt_number_once",
             ),
             models.UniqueConstraint(
-                fields=("atom_run",), condition=Q(status="passed", superseded=False), name="attempt_accepted_once"
+                fields=("atom_run",),
+                condition=Q(status="passed", superseded=False),
+                name="attempt_accepted_once",
             ),
-            models.UniqueConstraint(fields=("atom_run",), condition=Q(status="running"), name="attempt_running_once"),
-            models.CheckConstraint(condition=Q(status__in=[s.value for s in AttemptStatus]), name="attempt_status_known"),
+            models.UniqueConstraint(
+                fields=("atom_run",), condition=Q(status="running"), name="attempt_running_once"
+            ),
+            models.CheckConstraint(
+                condition=Q(status__in=[s.value for s in AttemptStatus]), name="attempt_status_known"
+            ),
             models.CheckConstraint(condition=Q(number__gte=1), name="attempt_number_from_1"),
             models.CheckConstraint(
-                condition=Q(status="running", ended_at__isnull=True) | ~Q(status="running") & Q(ended_at__isnull=False),
+                condition=Q(status="running", ended_at__isnull=True)
+                | ~Q(status="running") & Q(ended_at__isnull=False),
                 name="attempt_ended_at_set",
             ),
         )
@@ -81,7 +90,9 @@ class Call(OwnedModel):
     endpoint = models.CharField(max_length=300)
     model = models.CharField(max_length=200)
     requested = models.JSONField(default=dict, help_text="parameters that the rung asks for")
-    applied = models.JSONField(default=dict, help_text="parameters that were sent; null where one was left out")
+    applied = models.JSONField(
+        default=dict, help_text="parameters that were sent; null where one was left out"
+    )
     dropped = models.JSONField(default=dict, help_text="why a parameter was left out")
     outcome = models.CharField(max_length=16, choices=choices(CallOutcome), blank=True)
     status_code = models.PositiveIntegerField(null=True, blank=True)

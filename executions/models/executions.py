@@ -13,7 +13,9 @@ from executions.models.visibility import OwnedModel
 from executions.states import ATOM_LEASED, Assurance, AtomStatus, ExecutionStatus, WaveStatus
 
 
-def choices(states: type[ExecutionStatus] | type[WaveStatus] | type[AtomStatus] | type[Assurance]) -> list[tuple[str, str]]:
+def choices(
+    states: type[ExecutionStatus] | type[WaveStatus] | type[AtomStatus] | type[Assurance],
+) -> list[tuple[str, str]]:
     return [(state.value, state.value.replace("_", " ")) for state in states]
 
 
@@ -22,17 +24,25 @@ class Execution(OwnedModel):
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
     masterplan = models.ForeignKey(Masterplan, on_delete=models.PROTECT, related_name="executions")
-    owner = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.PROTECT, related_name="+")
+    owner = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.PROTECT, related_name="+"
+    )
     team = models.ForeignKey(Group, null=True, blank=True, on_delete=models.PROTECT, related_name="+")
-    forked_from = models.ForeignKey("self", null=True, blank=True, on_delete=models.SET_NULL, related_name="forks")
-    status = models.CharField(max_length=12, choices=choices(ExecutionStatus), default=ExecutionStatus.PENDING)
+    forked_from = models.ForeignKey(
+        "self", null=True, blank=True, on_delete=models.SET_NULL, related_name="forks"
+    )
+    status = models.CharField(
+        max_length=12, choices=choices(ExecutionStatus), default=ExecutionStatus.PENDING
+    )
     status_reason = models.TextField(blank=True)
     run_number = models.PositiveIntegerField(default=1)
     config = models.JSONField(default=dict)
     model = models.CharField(max_length=200)
     schedule = models.CharField(max_length=10, default="waves")
     on_dependency_failure = models.CharField(max_length=10, default="block")
-    budget_nano_usd = models.PositiveBigIntegerField(null=True, blank=True, help_text="the execution pauses at this cost")
+    budget_nano_usd = models.PositiveBigIntegerField(
+        null=True, blank=True, help_text="the execution pauses at this cost"
+    )
     max_concurrency = models.PositiveIntegerField()
     needs_sandbox = models.BooleanField(default=True)
 
@@ -48,12 +58,16 @@ class Execution(OwnedModel):
     atoms_static = models.PositiveIntegerField(default=0, help_text="succeeded without running tests")
     attempts_total = models.PositiveIntegerField(default=0, help_text="attempts with a verdict")
     attempts_passed = models.PositiveIntegerField(default=0)
-    retries_total = models.PositiveIntegerField(default=0, help_text="attempts with a verdict, after the first of an atom")
+    retries_total = models.PositiveIntegerField(
+        default=0, help_text="attempts with a verdict, after the first of an atom"
+    )
     retries_passed = models.PositiveIntegerField(default=0)
     calls_total = models.PositiveIntegerField(default=0)
     input_tokens = models.PositiveBigIntegerField(default=0)
     output_tokens = models.PositiveBigIntegerField(default=0)
-    cost_nano_usd = models.PositiveBigIntegerField(default=0, help_text="settled cost; 1 USD is 1,000,000,000")
+    cost_nano_usd = models.PositiveBigIntegerField(
+        default=0, help_text="settled cost; 1 USD is 1,000,000,000"
+    )
     reserved_nano_usd = models.PositiveBigIntegerField(default=0, help_text="reserved by calls in flight")
     lost_nano_usd = models.PositiveBigIntegerField(default=0, help_text="possibly spent by lost calls")
 
@@ -69,10 +83,15 @@ class Execution(OwnedModel):
             models.Index(fields=("-created_at",), name="execution_newest"),
         )
         constraints = (
-            models.CheckConstraint(condition=Q(status__in=[s.value for s in ExecutionStatus]), name="execution_status_known"),
-            models.CheckConstraint(condition=Q(schedule__in=["waves", "flow"]), name="execution_schedule_known"),
             models.CheckConstraint(
-                condition=Q(on_dependency_failure__in=["block", "continue", "stop"]), name="execution_policy_known"
+                condition=Q(status__in=[s.value for s in ExecutionStatus]), name="execution_status_known"
+            ),
+            models.CheckConstraint(
+                condition=Q(schedule__in=["waves", "flow"]), name="execution_schedule_known"
+            ),
+            models.CheckConstraint(
+                condition=Q(on_dependency_failure__in=["block", "continue", "stop"]),
+                name="execution_policy_known",
             ),
             models.CheckConstraint(condition=Q(max_concurrency__gte=1), name="execution_concurrency_from_1"),
             models.CheckConstraint(
@@ -85,8 +104,12 @@ class Execution(OwnedModel):
                 ),
                 name="execution_ended_within_total",
             ),
-            models.CheckConstraint(condition=Q(attempts_total__gte=F("attempts_passed")), name="execution_passed_within_total"),
-            models.CheckConstraint(condition=Q(current_wave__lte=F("waves_total")), name="execution_wave_within_total"),
+            models.CheckConstraint(
+                condition=Q(attempts_total__gte=F("attempts_passed")), name="execution_passed_within_total"
+            ),
+            models.CheckConstraint(
+                condition=Q(current_wave__lte=F("waves_total")), name="execution_wave_within_total"
+            ),
         )
 
     def __str__(self) -> str:
@@ -130,9 +153,12 @@ class Wave(OwnedModel):
         constraints = (
             models.UniqueConstraint(fields=("execution", "number"), name="wave_number_once"),
             models.CheckConstraint(condition=Q(number__gte=1), name="wave_number_from_1"),
-            models.CheckConstraint(condition=Q(status__in=[s.value for s in WaveStatus]), name="wave_status_known"),
             models.CheckConstraint(
-                condition=Q(atoms_total__gte=F("atoms_succeeded") + F("atoms_unsuccessful")), name="wave_ended_within_total"
+                condition=Q(status__in=[s.value for s in WaveStatus]), name="wave_status_known"
+            ),
+            models.CheckConstraint(
+                condition=Q(atoms_total__gte=F("atoms_succeeded") + F("atoms_unsuccessful")),
+                name="wave_ended_within_total",
             ),
         )
 
@@ -163,11 +189,15 @@ class AtomRun(OwnedModel):
     fence = models.PositiveIntegerField(default=0, help_text="number of claims so far")
     deaths = models.PositiveIntegerField(default=0, help_text="owners that died")
 
-    generation = models.PositiveIntegerField(default=1, help_text="goes up when a retry or rollback starts it afresh")
+    generation = models.PositiveIntegerField(
+        default=1, help_text="goes up when a retry or rollback starts it afresh"
+    )
     attempts = models.PositiveIntegerField(default=0, help_text="attempts with a verdict in this generation")
     faults = models.PositiveIntegerField(default=0, help_text="calls in a row without a usable answer")
     fault_since = models.DateTimeField(null=True, blank=True)
-    accepted = models.ForeignKey("Attempt", null=True, blank=True, on_delete=models.SET_NULL, related_name="+")
+    accepted = models.ForeignKey(
+        "Attempt", null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
+    )
     assurance = models.CharField(max_length=8, blank=True, choices=choices(Assurance))
     started_at = models.DateTimeField(null=True, blank=True)
     ended_at = models.DateTimeField(null=True, blank=True)
@@ -176,23 +206,28 @@ class AtomRun(OwnedModel):
         ordering = ("execution", "position")
         indexes = (
             models.Index(
-                fields=("execution", "-chain", "position"), condition=Q(status="ready"), name="atom_run_claimable"
+                fields=("execution", "-chain", "position"),
+                condition=Q(status="ready"),
+                name="atom_run_claimable",
             ),
             models.Index(fields=("execution", "wave", "status"), name="atom_run_by_wave"),
             models.Index(
-                fields=("lease_until",), condition=Q(status__in=sorted(s.value for s in ATOM_LEASED)), name="atom_run_leased"
+                fields=("lease_until",),
+                condition=Q(status__in=sorted(s.value for s in ATOM_LEASED)),
+                name="atom_run_leased",
             ),
-            models.Index(
-                fields=("lease_owner",), condition=~Q(lease_owner=""), name="atom_run_by_owner"
-            ),
+            models.Index(fields=("lease_owner",), condition=~Q(lease_owner=""), name="atom_run_by_owner"),
         )
         constraints = (
             models.UniqueConstraint(fields=("execution", "key"), name="atom_run_once"),
-            models.CheckConstraint(condition=Q(status__in=[s.value for s in AtomStatus]), name="atom_run_status_known"),
+            models.CheckConstraint(
+                condition=Q(status__in=[s.value for s in AtomStatus]), name="atom_run_status_known"
+            ),
             models.CheckConstraint(
                 condition=Q(status__in=sorted(s.value for s in ATOM_LEASED), lease_until__isnull=False)
                 & ~Q(lease_owner="")
-                | ~Q(status__in=sorted(s.value for s in ATOM_LEASED)) & Q(lease_owner="", lease_until__isnull=True),
+                | ~Q(status__in=sorted(s.value for s in ATOM_LEASED))
+                & Q(lease_owner="", lease_until__isnull=True),
                 name="atom_run_leased_when_working",
             ),
             models.CheckConstraint(

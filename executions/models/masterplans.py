@@ -20,7 +20,9 @@ class Masterplan(OwnedModel):
     version = models.PositiveIntegerField(default=1)
     description = models.TextField(blank=True)
     instructions = models.TextField(blank=True)
-    owner = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.PROTECT, related_name="+")
+    owner = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.PROTECT, related_name="+"
+    )
     team = models.ForeignKey(Group, null=True, blank=True, on_delete=models.PROTECT, related_name="+")
     digest = models.CharField(max_length=64, help_text="SHA-256 over what the product keeps of the plan")
     requires = models.JSONField(default=list)
@@ -38,7 +40,9 @@ class Masterplan(OwnedModel):
         constraints = (
             models.UniqueConstraint(fields=("owner", "name", "version"), name="masterplan_version_once"),
             models.UniqueConstraint(
-                fields=("name", "version"), condition=Q(owner__isnull=True), name="masterplan_version_once_unowned"
+                fields=("name", "version"),
+                condition=Q(owner__isnull=True),
+                name="masterplan_version_once_unowned",
             ),
         )
 

@@ -41,6 +41,7 @@ from executions.scripted_model.wire import (
     error_body,
     model_body,
     read_request,
+    refuse_sampling,
     tokens_in,
 )
 from executions.scripted_model.wording import REFUSAL, UNKNOWN_CODE, answer_in_much_prose, answer_text
@@ -161,7 +162,9 @@ class ScriptedModel:
         """The response, and whether it is a whole answer."""
         try:
             body = await request.read()
-            asked = call.asked = read_request(body, refuse_sampling=self._refuse_sampling)
+            asked = call.asked = read_request(body)
+            if self._refuse_sampling:
+                refuse_sampling(asked)
         except (InvalidRequestError, web.HTTPRequestEntityTooLarge) as error:
             call.outcome = "invalid"
             return self._refusal_of(error, call.request_id), False
@@ -264,7 +267,7 @@ class ScriptedModel:
     async def _count_tokens(self, request: web.Request) -> web.Response:
         request_id = self._next_id("req")
         try:
-            asked = read_request(await request.read(), refuse_sampling=False, counting=True)
+            asked = read_request(await request.read(), counting=True)
         except (InvalidRequestError, web.HTTPRequestEntityTooLarge) as error:
             return self._refusal_of(error, request_id)
         return self._json({"input_tokens": asked.input_tokens}, request_id)

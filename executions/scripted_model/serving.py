@@ -79,7 +79,8 @@ async def serve(
 ) -> None:
     """Serves until SIGTERM, SIGINT or the end of the watched processes.
 
-    `announce` gets the address, `complain` a line for every file that is left out. Raises `AnswersError` and ValueError for settings that cannot be used, OSError when the port is taken.
+    `announce` gets the address, `complain` a line for every file that is left out. Raises
+    `AnswersError` and ValueError for settings that cannot be used, OSError when the port is taken.
     """
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()

@@ -37,6 +37,8 @@ class MessagesRequest:
     model: str
     max_tokens: int
     temperature: float | None
+    sampling: tuple[str, ...]
+    """Names of the sampling parameters that were sent."""
     stream: bool
     text: str
     """All text of system and messages, line ends plain."""
@@ -115,10 +117,16 @@ def tokens_in(text: str) -> int:
     return max(1, -(-len(text) // CHARACTERS_PER_TOKEN))
 
 
-def read_request(body: bytes, *, refuse_sampling: bool, counting: bool = False) -> MessagesRequest:
+def refuse_sampling(asked: MessagesRequest) -> None:
+    """Raise `InvalidRequestError` when the request has a sampling parameter, as the current API does."""
+    for name in asked.sampling:
+        raise InvalidRequestError(f"{name}: Extra inputs are not permitted")
+
+
+def read_request(body: bytes, *, counting: bool = False) -> MessagesRequest:
     """The request in `body`; `counting`: it asks for `count_tokens` and so has no limit.
 
-    Raises `InvalidRequestError` as the real API would, with `refuse_sampling` also for sampling parameters.
+    Raises `InvalidRequestError` as the real API would.
     """
     try:
         content = json.loads(body)
@@ -150,7 +158,8 @@ def read_request(body: bytes, *, refuse_sampling: bool, counting: bool = False) 
     return MessagesRequest(
         model=model,
         max_tokens=max_tokens,
-        temperature=_temperature(content, refuse_sampling=refuse_sampling),
+        temperature=_temperature(content),
+        sampling=tuple(name for name in SAMPLING if name in content),
         stream=stream,
         text=text,
         asked=asked,
@@ -158,11 +167,7 @@ def read_request(body: bytes, *, refuse_sampling: bool, counting: bool = False) 
     )
 
 
-def _temperature(content: Mapping[str, Any], *, refuse_sampling: bool) -> float | None:
-    if refuse_sampling:
-        for name in SAMPLING:
-            if name in content:
-                raise InvalidRequestError(f"{name}: Extra inputs are not permitted")
+def _temperature(content: Mapping[str, Any]) -> float | None:
     value = content.get("temperature")
     if value is None:
         return None

@@ -79,15 +79,34 @@ def cancel_execution(*, execution_id: uuid.UUID, actor: User | None, why: str = 
 
 
 def _cancel_waiting(
-    unit: ExecutionTransaction, execution: LockedExecution, run_id: uuid.UUID, key: str, wave: int, attempts: int
+    unit: ExecutionTransaction,
+    execution: LockedExecution,
+    run_id: uuid.UUID,
+    key: str,
+    wave: int,
+    attempts: int,
 ) -> None:
     unit.cursor.execute(
         "UPDATE executions_attempt SET status = %s, ended_at = %s WHERE atom_run_id = %s AND status = 'running' RETURNING number",
         [AttemptStatus.CANCELLED.value, dialect.at(unit.now), dialect.uid(run_id)],
     )
     for (number,) in unit.cursor.fetchall():
-        unit.event(execution, "attempt.ended", wave=wave, atom=key, attempt=number, status=AttemptStatus.CANCELLED.value)
-    end_atom(unit, execution, run_id, key, wave, Ending(AtomStatus.CANCELLED, reason="cancelled", attempts=attempts))
+        unit.event(
+            execution,
+            "attempt.ended",
+            wave=wave,
+            atom=key,
+            attempt=number,
+            status=AttemptStatus.CANCELLED.value,
+        )
+    end_atom(
+        unit,
+        execution,
+        run_id,
+        key,
+        wave,
+        Ending(AtomStatus.CANCELLED, reason="cancelled", attempts=attempts),
+    )
 
 
 def _locked(unit: ExecutionTransaction, execution_id: uuid.UUID) -> LockedExecution:
@@ -97,5 +116,13 @@ def _locked(unit: ExecutionTransaction, execution_id: uuid.UUID) -> LockedExecut
     return execution
 
 
-def _audit(unit: ExecutionTransaction, execution: LockedExecution, what: str, actor: User | None, why: str) -> None:
-    unit.event(execution, what, who="command" if actor is None else actor.get_username(), what=what.partition(".")[2], why=why)
+def _audit(
+    unit: ExecutionTransaction, execution: LockedExecution, what: str, actor: User | None, why: str
+) -> None:
+    unit.event(
+        execution,
+        what,
+        who="command" if actor is None else actor.get_username(),
+        what=what.partition(".")[2],
+        why=why,
+    )

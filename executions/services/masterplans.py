@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from django.contrib.auth.models import Group, User
 
 
-def store_masterplans(plans: Sequence[PlanSpec], *, owner: User | None, team: Group | None = None) -> list[Masterplan]:
+def store_masterplans(
+    plans: Sequence[PlanSpec], *, owner: User | None, team: Group | None = None
+) -> list[Masterplan]:
     """Store checked plans, all or none. One that the owner has already, unchanged, is returned as it is."""
     with transaction.atomic():
         return [_store(plan, owner, team) for plan in plans]
@@ -30,7 +32,9 @@ def _store(plan: PlanSpec, owner: User | None, team: Group | None) -> Masterplan
         found: Masterplan = known
         return found
     graph = build_graph({atom.key: atom.depends_on for atom in plan.atoms})
-    latest = Masterplan.objects.filter(owner=owner, name=plan.name).aggregate(latest=Max("version"))["latest"] or 0
+    latest = (
+        Masterplan.objects.filter(owner=owner, name=plan.name).aggregate(latest=Max("version"))["latest"] or 0
+    )
     masterplan = Masterplan.objects.create(
         name=plan.name,
         slug=plan.slug,
@@ -96,4 +100,3 @@ def plan_spec(masterplan: Masterplan) -> PlanSpec:
         warnings=(),
         digest=masterplan.digest,
     )
-

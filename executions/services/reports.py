@@ -45,7 +45,11 @@ def report(execution: Execution) -> dict[str, Any]:
 
 def event_json(event: Event) -> dict[str, Any]:
     """An event as the public contract has it; what does not apply is left out."""
-    line: dict[str, Any] = {"seq": event.seq, "at": event.at.isoformat().replace("+00:00", "Z"), "type": event.type}
+    line: dict[str, Any] = {
+        "seq": event.seq,
+        "at": event.at.isoformat().replace("+00:00", "Z"),
+        "type": event.type,
+    }
     if event.wave is not None:
         line["wave"] = event.wave
     if event.atom:

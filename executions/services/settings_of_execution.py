@@ -77,10 +77,8 @@ def _one_of(*allowed: str, later: tuple[str, ...] = ()) -> Callable[[Any], str]:
 
 def _whole(low: int, high: int) -> Callable[[Any], int]:
     def parse(value: Any) -> int:
-        if isinstance(value, bool) or not isinstance(value, int | str):
-            raise ValueError(f"must be a whole number from {low} to {high}, not {value!r}")
         try:
-            number = int(value)
+            number = int(str(value))
         except ValueError:
             raise ValueError(f"must be a whole number from {low} to {high}, not {value!r}") from None
         if not low <= number <= high:

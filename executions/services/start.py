@@ -67,7 +67,9 @@ def start_execution(
     return execution
 
 
-def costs_money(settings: Mapping[str, Any] | None, masterplan: Masterplan, *, scripted: bool = False) -> str | None:
+def costs_money(
+    settings: Mapping[str, Any] | None, masterplan: Masterplan, *, scripted: bool = False
+) -> str | None:
     """The model's name when an execution with these settings would be billed at a known price; None otherwise."""
     configuration = configure(settings or {}, plan_defaults=masterplan.defaults, scripted=scripted)
     models = [configuration.model, *(rung.model for rung in configuration.ladder if rung.model)]
@@ -107,7 +109,9 @@ def _store(masterplan: Masterplan, actor: User | None, configuration: Configurat
     )
     sizes = [0] * (masterplan.waves_total + 1)
     runs = []
-    rows = Atom.objects.filter(masterplan=masterplan).values_list("id", "key", "wave", "chain", "position", "depends_on")
+    rows = Atom.objects.filter(masterplan=masterplan).values_list(
+        "id", "key", "wave", "chain", "position", "depends_on"
+    )
     for atom_id, key, wave, chain, position, depends_on in rows.iterator(chunk_size=2000):
         sizes[wave] += 1
         runs.append(
@@ -122,7 +126,8 @@ def _store(masterplan: Masterplan, actor: User | None, configuration: Configurat
             )
         )
     Wave.objects.bulk_create(
-        Wave(execution=execution, number=number, atoms_total=sizes[number]) for number in range(1, masterplan.waves_total + 1)
+        Wave(execution=execution, number=number, atoms_total=sizes[number])
+        for number in range(1, masterplan.waves_total + 1)
     )
     AtomRun.objects.bulk_create(runs, batch_size=500)
     return execution

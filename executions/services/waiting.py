@@ -32,7 +32,10 @@ def wait_until_resting(
     reconciled = 0.0
     while True:
         try:
-            found = {one.id: one for one in Execution.objects.filter(pk__in=execution_ids).select_related("masterplan")}
+            found = {
+                one.id: one
+                for one in Execution.objects.filter(pk__in=execution_ids).select_related("masterplan")
+            }
             executions = [found[one] for one in execution_ids]
             seen(executions)
             if all(one.status in RESTING for one in executions):

@@ -17,7 +17,9 @@ PR_SET_PDEATHSIG = 1
 class Child:
     """A group leader with all that it starts. Spawn it from the main thread: the death signal follows the thread."""
 
-    def __init__(self, command: Sequence[str], *, log: Path, environment: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, command: Sequence[str], *, log: Path, environment: Mapping[str, str] | None = None
+    ) -> None:
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("ab") as sink:
             self._process = subprocess.Popen(
@@ -27,7 +29,7 @@ class Child:
                 stderr=sink,
                 env={**os.environ, **(environment or {})},
                 start_new_session=True,
-                preexec_fn=_die_with_parent,  # noqa: PLW1509  one prctl call; no locks are taken
+                preexec_fn=_die_with_parent,
             )
 
     @property

@@ -126,6 +126,8 @@ class _Reading:
     def _other(self, node: ast.stmt) -> None:
         """Statements that may bind tests without a `def` at the top level."""
         if isinstance(node, ast.ImportFrom):
+            if node.module == "unittest":
+                return
             names = [alias.asname or alias.name for alias in node.names]
             self.needs_pytest |= any(name == "*" or name.startswith(("test", "Test")) for name in names)
         elif isinstance(node, ast.Assign | ast.AnnAssign | ast.AugAssign):

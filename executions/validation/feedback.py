@@ -16,7 +16,7 @@ _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u20
 
 
 def clean(text: str, limit: int = MAX_MESSAGE) -> str:
-    """`text` with control characters escaped and the sandbox's folders left out, at most `limit` characters."""
+    """`text` with controls escaped and the sandbox's folders cut off, up to `limit` characters."""
     text = _ROOM.sub("", _CONTROL.sub(_escaped, text)).strip()
     return text if len(text) <= limit else text[: limit - 2] + " …"
 

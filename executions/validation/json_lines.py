@@ -1,4 +1,4 @@
-"""Validation by lines: a JSON object in, a JSON verdict out, in the same order (`manage.py validate_atom`)."""
+"""Validation by lines: a JSON object in, a JSON verdict out, in that order (`manage.py validate_atom`)."""
 
 from __future__ import annotations
 

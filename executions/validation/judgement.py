@@ -1,4 +1,4 @@
-"""From what the sandbox tells to what it means for the answer. Pure; the only place where a test counts as passed."""
+"""From what the sandbox tells to what it means for the answer. Pure. Only here a test counts as passed."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ def judge(
 ) -> Judgement:
     """`line_of` turns a line of the target file into one of the answer.
 
-    Passed needs: each expected test reported exactly once and passed, nothing skipped, the epilogue reached, every
-    planted test failed, no trick noticed. Raises SandboxUnavailable when the test process broke before any
-    generated code was loaded.
+    Passed needs: each expected test reported exactly once and passed, nothing skipped, the epilogue reached,
+    every planted test failed, no trick noticed. Raises SandboxUnavailable when the test process broke before
+    any generated code was loaded.
     """
     return _Judging(result, expected, limits, line_of).judgement()
 

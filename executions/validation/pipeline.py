@@ -17,6 +17,7 @@ from executions.validation.feedback import bounded
 from executions.validation.judgement import Judgement, judge
 from executions.validation.parsing import parse
 from executions.validation.sandbox.isolation import SandboxJob, SandboxUnavailable
+from executions.validation.sandbox.limits import DEFAULT_LIMITS, Limits
 from executions.validation.sandbox.sandbox import Sandbox
 from executions.validation.source_lines import answer_lines
 from executions.validation.text_gate import read_text
@@ -36,7 +37,8 @@ def validator_set(validators: frozenset[str] | str) -> frozenset[str]:
     unknown = sorted(validators - VALIDATORS)
     if unknown or not validators:
         raise ValueError(
-            f"unknown validators: {', '.join(unknown) or 'none given'}; known: full, {', '.join(sorted(VALIDATORS))}"
+            f"unknown validators: {', '.join(unknown) or 'none given'}; "
+            f"known: full, {', '.join(sorted(VALIDATORS))}"
         )
     return validators
 
@@ -45,12 +47,18 @@ class Validator:
     """Judges answers; many at a time, from any event loop of this process."""
 
     def __init__(
-        self, sandbox: Sandbox, *, validators: frozenset[str] | str = "full", max_parallel: int | None = None
+        self,
+        sandbox: Sandbox,
+        *,
+        validators: frozenset[str] | str = "full",
+        max_parallel: int | None = None,
+        limits: Limits = DEFAULT_LIMITS,
     ) -> None:
-        """`max_parallel`: runs in the sandbox at the same time, per event loop; by default two more than there
-        are processors. Raises ValueError for an unknown validator."""
+        """`max_parallel`: runs in the sandbox at the same time, per event loop; by default two more than
+        there are processors. Raises ValueError for an unknown validator."""
         self._sandbox = sandbox
         self._validators = validator_set(validators)
+        self._limits = limits
         self._max_parallel = max_parallel or (os.cpu_count() or 1) + 2
         # A semaphore belongs to the loop that first waited on it.
         self._slots: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore]
@@ -59,8 +67,8 @@ class Validator:
     async def validate(self, candidate: Candidate) -> Verdict:
         """The verdict on one answer. What the answer does is never an exception.
 
-        Raises SandboxUnavailable when its tests must be run and nothing here isolates them, or when the sandbox
-        itself breaks: no fault of the answer, so no verdict.
+        Raises SandboxUnavailable when its tests must be run and nothing here isolates them, or when the
+        sandbox itself breaks: no fault of the answer, so no verdict.
         """
         wants_tests = "tests" in self._validators and bool(
             candidate.tests.strip() or candidate.hidden_tests.strip()
@@ -89,7 +97,7 @@ class Validator:
                 Finding(Severity.ERROR, "no-tests", "the tests hold no test that can be found")
             )
             return
-        job = judging.job(tests, expected)
+        job = judging.job(tests, expected, self._limits)
         loop = asyncio.get_running_loop()
         slots = self._slots.setdefault(loop, asyncio.Semaphore(self._max_parallel))
         waiting = time.monotonic()
@@ -156,7 +164,7 @@ class _Judging:
         """The answer's line for a line of the target file."""
         return line if self._lines is None else self._lines.get(line)
 
-    def job(self, tests: str, expected: ExpectedTests) -> SandboxJob:
+    def job(self, tests: str, expected: ExpectedTests, limits: Limits) -> SandboxJob:
         return SandboxJob(
             files={**self._candidate.files, self._candidate.target_path: self._file},
             target_path=self._candidate.target_path,
@@ -164,6 +172,7 @@ class _Judging:
             suite=expected.runner,
             plan=expected.plan,
             uses_unittest="unittest" in tests,
+            limits=limits,
         )
 
     def take(self, judgement: Judgement, *, hidden: bool) -> None:

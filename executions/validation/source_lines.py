@@ -20,11 +20,11 @@ def answer_lines(file_tree: ast.Module, answer_tree: ast.Module) -> dict[int, in
             continue
         first, last = _first_line(node), node.end_lineno or node.lineno
         shift = _first_line(original) - first
-        # A comment or blank line more inside one of them would shift what follows; assembly keeps bodies as they are.
+        # Assembly keeps what stands inside a statement as it is, so one shift serves all of its lines.
         lines |= {line: line + shift for line in range(first, last + 1)}
     return lines
 
 
 def _first_line(node: ast.stmt) -> int:
     decorators = getattr(node, "decorator_list", [])
-    return min([node.lineno, *(decorator.lineno for decorator in decorators)])
+    return min([node.lineno, *(int(decorator.lineno) for decorator in decorators)])

@@ -47,8 +47,8 @@ def read_text(source: str | bytes) -> str | Finding:
     if bidi:
         name = f"U+{ord(bidi.group()):04X}"
         return _rejected("text-bidi", f"holds the bidirectional control {name}", text, bidi.start())
-    for number, line in enumerate(text.splitlines()[:2], start=1):
-        coding = _CODING_LINE.match(line)
+    for number, head in enumerate(text.splitlines()[:2], start=1):
+        coding = _CODING_LINE.match(head)
         if coding and coding.group(1).lower().replace("_", "-") not in ("utf-8", "utf8"):
             return Finding(
                 Severity.CRITICAL, "text-encoding", f"names the encoding {coding.group(1)[:40]}", number

@@ -9,7 +9,7 @@ from executions.findings import Finding
 
 
 class Isolation(StrEnum):
-    """How well generated code is kept apart on this machine. The first two are granted only by a self-test."""
+    """How well generated code is kept apart here. The first two are granted only by a self-test."""
 
     ISOLATED = "isolated"
     """Own namespaces for processes, network, mounts and IPC, seccomp, limits."""
@@ -31,7 +31,7 @@ class Verdict:
 
     passed: bool
     executed: bool
-    """Whether the tests really ran; False when an earlier level had already rejected or none were asked for."""
+    """Whether the tests really ran; False when an earlier level rejected or none were asked for."""
     isolation: Isolation
     findings: tuple[Finding, ...]
     tests_passed: tuple[str, ...]

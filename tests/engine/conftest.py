@@ -33,11 +33,19 @@ def scripted(scratch: Path, settings: Any) -> Iterator[Callable[..., ScriptedSer
     """Starts scripted models for given plans and points the product at the last one."""
     servers: list[ScriptedServer] = []
 
-    def start(plan: dict[str, Any], near_misses: list[dict[str, Any]] | None = None, *arguments: object) -> ScriptedServer:
+    def start(
+        plan: dict[str, Any], near_misses: list[dict[str, Any]] | None = None, *arguments: object
+    ) -> ScriptedServer:
         folder = scratch / f"answers{len(servers)}"
         file = write_plan(folder, plan, near_misses or [])
         server = ScriptedServer(
-            "--answers", file, "--near-misses", folder / "plan-near-miss.json", "--near-miss-share", "1", *arguments
+            "--answers",
+            file,
+            "--near-misses",
+            folder / "plan-near-miss.json",
+            "--near-miss-share",
+            "1",
+            *arguments,
         )
         server.__enter__()
         servers.append(server)
@@ -83,7 +91,9 @@ def facts() -> Callable[[Execution], list[tuple[str, str, int | None]]]:
     """(type, atom, attempt) of every event, in order."""
 
     def read(execution: Execution) -> list[tuple[str, str, int | None]]:
-        return list(Event.objects.filter(execution=execution).order_by("seq").values_list("type", "atom", "attempt"))
+        return list(
+            Event.objects.filter(execution=execution).order_by("seq").values_list("type", "atom", "attempt")
+        )
 
     return read
 

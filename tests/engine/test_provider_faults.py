@@ -20,7 +20,9 @@ def test_seeded_faults_change_no_attempt(
     atoms = layers(8, 6, 4)
     value = plan(*atoms)
     misses = [wrong(atom) for atom in atoms[::2]]
-    server = scripted(value, misses, "--fault-share", "0.3", "--faults", KINDS, "--retry-after", "0.05", "--seed", "3")
+    server = scripted(
+        value, misses, "--fault-share", "0.3", "--faults", KINDS, "--retry-after", "0.05", "--seed", "3"
+    )
 
     execution = finish(begin(value))
 
@@ -54,7 +56,18 @@ def test_a_retry_after_is_waited_for_without_holding_a_slot(
 ) -> None:
     atoms = layers(6)
     value = plan(*atoms)
-    scripted(value, [], "--fault-share", "0.5", "--faults", "rate_limit_after", "--retry-after", "0.4", "--seed", "5")
+    scripted(
+        value,
+        [],
+        "--fault-share",
+        "0.5",
+        "--faults",
+        "rate_limit_after",
+        "--retry-after",
+        "0.4",
+        "--seed",
+        "5",
+    )
 
     execution = finish(begin(value, max_concurrency=1))
 
@@ -65,12 +78,17 @@ def test_a_retry_after_is_waited_for_without_holding_a_slot(
     assert all(event.data["wait_s"] >= 0.4 for event in waited)
     # With one slot, another atom's attempt starting between the refusal and the repeat proves that the slot was free.
     first = waited[0]
-    following = [event for event in events if event.seq > first.seq and event.type in ("atom.started", "attempt.ended")]
+    following = [
+        event for event in events if event.seq > first.seq and event.type in ("atom.started", "attempt.ended")
+    ]
     assert following[0].atom != first.atom
 
 
 def test_a_refused_key_pauses_the_execution_instead_of_failing_atoms(
-    settings: Any, begin: Callable[..., Execution], finish: Callable[[Execution], Execution], refusing_server: str
+    settings: Any,
+    begin: Callable[..., Execution],
+    finish: Callable[[Execution], Execution],
+    refusing_server: str,
 ) -> None:
     settings.ANTHROPIC_BASE_URL = refusing_server
     settings.MGE_MODEL = "scripted-test"

@@ -18,7 +18,14 @@ def test_every_atom_succeeds_and_attempts_equal_the_script(
 ) -> None:
     atoms = layers(3, 2, 1)
     value = plan(*atoms)
-    misses = [wrong(atoms[0], 1), wrong(atoms[3], 1), wrong(atoms[3], 2), wrong(atoms[5], 1), wrong(atoms[5], 2), wrong(atoms[5], 3)]
+    misses = [
+        wrong(atoms[0], 1),
+        wrong(atoms[3], 1),
+        wrong(atoms[3], 2),
+        wrong(atoms[5], 1),
+        wrong(atoms[5], 2),
+        wrong(atoms[5], 3),
+    ]
     server = scripted(value, misses)
 
     execution = finish(begin(value))
@@ -42,7 +49,9 @@ def test_no_wave_starts_before_the_one_ahead_has_ended(
     execution = finish(begin(value))
 
     order = list(
-        Event.objects.filter(execution=execution, type__startswith="wave.").order_by("seq").values_list("type", "wave")
+        Event.objects.filter(execution=execution, type__startswith="wave.")
+        .order_by("seq")
+        .values_list("type", "wave")
     )
     assert order == [(f"wave.{what}", number) for number in (1, 2, 3) for what in ("started", "ended")]
     assert [wave.status for wave in Wave.objects.filter(execution=execution)] == ["completed"] * 3

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -71,7 +72,7 @@ def test_a_retry_names_its_number_and_holds_every_blocking_message_and_no_other(
 
     attempts = list(Attempt.objects.filter(execution=execution).order_by("number"))
     assert [attempt.number for attempt in attempts] == [1, 2, 3, 4]
-    for earlier, attempt in zip(attempts, attempts[1:], strict=False):
+    for earlier, attempt in pairwise(attempts):
         assert f"attempt {attempt.number} of 4" in attempt.prompt_user.lower()
         issues = Issue.objects.filter(attempt=earlier)
         blocking = [issue.message for issue in issues if issue.severity in ("CRITICAL", "ERROR")]

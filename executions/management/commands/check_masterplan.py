@@ -23,7 +23,9 @@ class Command(PlainCommand):
                 graph = build_graph({atom.key: atom.depends_on for atom in plan.atoms})
                 sizes = ", ".join(str(len(wave)) for wave in graph.waves) or "none"
                 untested = sum(1 for atom in plan.atoms if not atom.tests)
-                self.stdout.write(f"{plan.name}: {len(plan.atoms)} atoms in {len(graph.waves)} waves ({sizes})")
+                self.stdout.write(
+                    f"{plan.name}: {len(plan.atoms)} atoms in {len(graph.waves)} waves ({sizes})"
+                )
                 if untested:
                     self.stdout.write(f"  {untested} atoms have no tests: they would be accepted as `static`")
                 for warning in plan.warnings:

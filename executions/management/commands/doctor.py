@@ -83,7 +83,11 @@ def _isolation() -> Iterator[Line]:
     }[level]
     yield Line("level", said, bad=level in ("none", "unisolated"))
     for check in found.report:
-        yield Line(check.name, check.detail or ("holds" if check.ok else "does not hold"), bad=not check.ok and level == "none")
+        yield Line(
+            check.name,
+            check.detail or ("holds" if check.ok else "does not hold"),
+            bad=not check.ok and level == "none",
+        )
 
 
 def _database() -> Iterator[Line]:
@@ -101,10 +105,14 @@ def _database() -> Iterator[Line]:
         if behind and settings.EMBEDDED_DATABASE:
             yield Line("schema", "not made yet; the first command makes it")
         else:
-            yield Line("schema", "behind: run `manage.py migrate`" if behind else "up to date", bad=bool(behind))
+            yield Line(
+                "schema", "behind: run `manage.py migrate`" if behind else "up to date", bad=bool(behind)
+            )
         if not behind:
             nodes = live_nodes()
-            yield Line("nodes", ", ".join(f"{node} ({node.isolation})" for node in nodes) or "no worker is running")
+            yield Line(
+                "nodes", ", ".join(f"{node} ({node.isolation})" for node in nodes) or "no worker is running"
+            )
     except DatabaseError as error:
         yield Line("connection", str(error).strip().splitlines()[0], bad=True)
 
@@ -117,13 +125,18 @@ def _model() -> Iterator[Line]:
     else:
         yield Line("endpoint", settings.ANTHROPIC_BASE_URL or "Anthropic's")
         yield Line(
-            "key", "set" if settings.ANTHROPIC_API_KEY else "not set", bad=not (settings.ANTHROPIC_API_KEY or settings.ANTHROPIC_BASE_URL)
+            "key",
+            "set" if settings.ANTHROPIC_API_KEY else "not set",
+            bad=not (settings.ANTHROPIC_API_KEY or settings.ANTHROPIC_BASE_URL),
         )
     yield Line("model", configuration.model)
 
 
 def _system() -> Iterator[Line]:
-    yield Line("versions", f"MGE Execution {VERSION}, Python {platform.python_version()}, Django {django.get_version()}")
+    yield Line(
+        "versions",
+        f"MGE Execution {VERSION}, Python {platform.python_version()}, Django {django.get_version()}",
+    )
     yield Line("data folder", f"{settings.MGE_DATA_DIR} ({_free()} free)")
     for problem in run_checks():
         yield Line(problem.id or "check", problem.msg, bad=problem.is_serious())

@@ -19,7 +19,9 @@ class Command(PlainCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("execution", metavar="EXECUTION")
         parser.add_argument("--after", type=int, default=0, metavar="N", help="only events numbered above N")
-        parser.add_argument("--json", action="store_true", help="JSON lines (also the default when not on a terminal)")
+        parser.add_argument(
+            "--json", action="store_true", help="JSON lines (also the default when not on a terminal)"
+        )
 
     def perform(self, options: dict[str, Any]) -> None:
         ensure_schema()
@@ -29,7 +31,11 @@ class Command(PlainCommand):
         except (ValueError, Execution.DoesNotExist):
             raise Refused(f"there is no execution {execution!r}") from None
         plain = self.stdout.isatty() and not options["json"]
-        for event in Event.objects.filter(execution=found, seq__gt=options["after"]).order_by("seq").iterator(chunk_size=1000):
+        for event in (
+            Event.objects.filter(execution=found, seq__gt=options["after"])
+            .order_by("seq")
+            .iterator(chunk_size=1000)
+        ):
             self.stdout.write(_line(event) if plain else _json(event))
 
 
@@ -40,7 +46,11 @@ def _json(event: Event) -> str:
 def _line(event: Event) -> str:
     place = " ".join(
         part
-        for part in (f"wave {event.wave}" if event.wave else "", event.atom, f"#{event.attempt}" if event.attempt else "")
+        for part in (
+            f"wave {event.wave}" if event.wave else "",
+            event.atom,
+            f"#{event.attempt}" if event.attempt else "",
+        )
         if part
     )
     data = " ".join(f"{name}={value}" for name, value in event.data.items() if value not in (None, ""))

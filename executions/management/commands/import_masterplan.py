@@ -19,7 +19,9 @@ class Command(PlainCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("files", metavar="FILE", nargs="+", type=Path)
-        parser.add_argument("--owner", metavar="USERNAME", help="who will own the plans (default: nobody, staff see them)")
+        parser.add_argument(
+            "--owner", metavar="USERNAME", help="who will own the plans (default: nobody, staff see them)"
+        )
 
     def perform(self, options: dict[str, Any]) -> None:
         files: list[Path] = options["files"]

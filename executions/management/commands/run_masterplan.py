@@ -55,11 +55,24 @@ class Command(PlainCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("plans", metavar="FILE|ID", nargs="+")
-        parser.add_argument("--export", metavar="DIR", type=Path, help="write the generated project here; empty or absent")
-        parser.add_argument("--set", metavar="KEY=VALUE", nargs="+", action="extend", default=[], help="settings of the execution")
-        parser.add_argument("--json", action="store_true", help="print the outcome as one JSON object on stdout")
+        parser.add_argument(
+            "--export", metavar="DIR", type=Path, help="write the generated project here; empty or absent"
+        )
+        parser.add_argument(
+            "--set",
+            metavar="KEY=VALUE",
+            nargs="+",
+            action="extend",
+            default=[],
+            help="settings of the execution",
+        )
+        parser.add_argument(
+            "--json", action="store_true", help="print the outcome as one JSON object on stdout"
+        )
         parser.add_argument("--yes", action="store_true", help="agree to pay for a model that has a price")
-        parser.add_argument("--scripted", action="store_true", help="use the scripted model, whatever the environment names")
+        parser.add_argument(
+            "--scripted", action="store_true", help="use the scripted model, whatever the environment names"
+        )
 
     def perform(self, options: dict[str, Any]) -> int:
         export: Path | None = options["export"]
@@ -77,11 +90,15 @@ class Command(PlainCommand):
             write_export(export_of([execution.id for execution in ended]), export)
         sys.stderr.write(summary(ended, project=None if export is None else str(export)) + "\n")
         if options["json"]:
-            self.stdout.write(json.dumps({"executions": [report(execution) for execution in ended]}, ensure_ascii=False))
+            self.stdout.write(
+                json.dumps({"executions": [report(execution) for execution in ended]}, ensure_ascii=False)
+            )
         return max((_status(execution) for execution in ended), key=WORSE.index, default=0)
 
     def _start(self, work: _Work, given: dict[str, str], *, yes: bool, scripted: bool) -> list[Execution]:
-        resumed = [one for one in (Execution.objects.filter(pk=i).first() for i in work.ids) if one is not None]
+        resumed = [
+            one for one in (Execution.objects.filter(pk=i).first() for i in work.ids) if one is not None
+        ]
         stored = _stored([one for one in work.ids if one not in {execution.id for execution in resumed}])
         for plan in (plan for _, plans in work.files for plan in plans):
             _check(given, plan.defaults, scripted=scripted)
@@ -94,20 +111,27 @@ class Command(PlainCommand):
         for masterplan in stored:
             self._agree_to_pay(masterplan, given, yes=yes, scripted=scripted)
         started = [
-            start_execution(masterplan=masterplan, actor=None, settings=given, scripted=scripted) for masterplan in stored
+            start_execution(masterplan=masterplan, actor=None, settings=given, scripted=scripted)
+            for masterplan in stored
         ]
         for execution in resumed:
             if execution.status not in EXECUTION_ENDED:
                 resume_execution(execution_id=execution.id, actor=None)
         return resumed + started
 
-    def _agree_to_pay(self, masterplan: Masterplan, given: dict[str, str], *, yes: bool, scripted: bool) -> None:
+    def _agree_to_pay(
+        self, masterplan: Masterplan, given: dict[str, str], *, yes: bool, scripted: bool
+    ) -> None:
         model = costs_money(given, masterplan, scripted=scripted)
         if model is None or yes:
             return
         if not sys.stdin.isatty():
-            raise Refused(f"{masterplan.name}: {model} costs money; add --yes to agree, or --scripted to run without a model")
-        sys.stderr.write(f"{masterplan.name}: {masterplan.atoms_total} atoms with {model}, which costs money. Go on? [y/N] ")
+            raise Refused(
+                f"{masterplan.name}: {model} costs money; add --yes to agree, or --scripted to run without a model"
+            )
+        sys.stderr.write(
+            f"{masterplan.name}: {masterplan.atoms_total} atoms with {model}, which costs money. Go on? [y/N] "
+        )
         sys.stderr.flush()
         if sys.stdin.readline().strip().lower() not in {"y", "yes"}:
             raise Refused("nothing was started")
@@ -174,7 +198,11 @@ def _run(executions: Sequence[Execution], display: Display) -> list[Execution]:
             return
         for dead in own:
             dead.stop(0)
-        display.say("no worker is running: starting workers for this run" if not own else "the workers ended: starting new ones")
+        display.say(
+            "no worker is running: starting workers for this run"
+            if not own
+            else "the workers ended: starting new ones"
+        )
         own.append(Cluster())
 
     ids = [execution.id for execution in executions]

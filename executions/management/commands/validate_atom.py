@@ -20,8 +20,8 @@ from executions.validation.verdict import Isolation
 
 class Command(PlainCommand):
     help = (
-        "Reads one atom per line and prints one verdict per line, in order. Exit 0 when every line was judged, "
-        "whatever the verdicts; 2 when the file cannot be read or nothing here isolates generated code."
+        "Reads one atom per line and prints one verdict per line, in order. Exit 0 when every line was "
+        "judged, whatever the verdicts; 2 when the file cannot be read or nothing isolates generated code."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -36,7 +36,8 @@ class Command(PlainCommand):
         found = sandbox()
         if found.isolation is Isolation.NONE:
             raise Refused(
-                "nothing here isolates generated code; `make system-packages` installs bubblewrap, `manage.py doctor` shows what was tried"
+                "nothing here isolates generated code; `make system-packages` installs bubblewrap, "
+                "`manage.py doctor` shows what was tried"
             )
         jobs = max(1, options["jobs"])
         with ExitStack() as stack:

@@ -1,6 +1,6 @@
 """Level `isolated`: bubblewrap starts the monitor as process 1 of namespaces of its own.
 
-As root there is no user namespace: bubblewrap mounts, keeps three capabilities for the monitor, and the monitor
+As root there is no user namespace: bubblewrap mounts, keeps three capabilities for the monitor, and it
 drops each run to a uid of its own (RLIMIT_NPROC does nothing for root, and a namespace uid that maps to root
 would still open root's files). As an ordinary user everything hangs on a user namespace.
 """
@@ -38,7 +38,7 @@ def bubblewrap_launch(interpreter: Interpreter) -> Launch | None:
         *_mounts(interpreter),
         *("--chdir", "/", "--clearenv"),
     ]
-    # bwrap itself starts with an empty environment too: --clearenv alone leaves the caller's in /proc/1/environ.
+    # bwrap itself starts with an empty environment too: --clearenv alone leaves the caller's in process 1.
     environment = {**PYTHON_ENVIRONMENT, **_library_path(interpreter)}
     for name, value in environment.items():
         command += ["--setenv", name, value]
@@ -91,7 +91,7 @@ def _as_user() -> list[str]:
 
 def _mounts(interpreter: Interpreter) -> list[str]:
     mounts = []
-    # Made by hand: bubblewrap makes the folders above a bound path with mode 0700, which only root could enter.
+    # Made by hand: bubblewrap gives folders above a bound path mode 0700, which only root could enter.
     for folder in ("/usr", "/usr/bin", "/usr/share", "/etc", _PYTHON, f"{_PYTHON}/bin", _RUNNER, _PACKAGES):
         mounts += ["--perms", "0755", "--dir", folder]
     for path in host_paths(*_LIBRARIES):

@@ -49,7 +49,7 @@ def our_interpreter() -> Interpreter:
 
 
 def candidates(*, others_must_read: bool, data_dir: Path) -> Iterator[Interpreter]:
-    """Ours first; where another uid must read it, a system Python, and at last a copy in the data directory."""
+    """Ours first; where another uid must read it, a system Python, at last a copy in the data directory."""
     ours = our_interpreter()
     if not others_must_read:
         yield ours
@@ -122,7 +122,7 @@ def _copied(ours: Interpreter, folder: Path) -> Interpreter | None:
 
 def _open_to_all(folder: Path) -> None:
     for where, _, files in os.walk(folder):
-        os.chmod(where, 0o755)
+        os.chmod(where, 0o755)  # noqa: S103 - the run's own uid must read it
         for name in files:
             path = Path(where) / name
             path.chmod(0o755 if path.stat().st_mode & stat.S_IXUSR else 0o644)
@@ -142,7 +142,7 @@ def pytest_packages() -> dict[str, Path]:
 
 
 def shared_copy(sources: dict[str, Path], folder: Path) -> Path:
-    """The given folders and files copied side by side into `folder`, readable by all; made anew when they changed.
+    """The given folders and files side by side in `folder`, readable by all; copied anew when they changed.
 
     Raises OSError when `folder` cannot be written or is somebody else's.
     """

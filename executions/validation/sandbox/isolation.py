@@ -34,7 +34,7 @@ class SandboxJob:
 
 @dataclass(frozen=True, slots=True)
 class SandboxResult:
-    """What came back. Only `report` stems from the hostile process; the rest are the monitor's or the kernel's."""
+    """What came back. Only `report` stems from the hostile process; the rest is the monitor's or kernel's."""
 
     report: Report
     planted: tuple[str, ...]

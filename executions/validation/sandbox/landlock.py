@@ -1,8 +1,8 @@
 """Level `restricted`, and running without isolation: the monitor is an ordinary child of ours.
 
-The test process below it is held by Landlock (files, TCP, signals), seccomp (no socket(), no new namespaces) and
-rlimits; as root it also gets a uid of its own. What is missing against `isolated`: it sees that files exist, it
-shares the host's process table by number, and orphans must be hunted down.
+The test process below it is held by Landlock (files, TCP, signals), seccomp (no socket(), no new namespaces)
+and rlimits; as root it also gets a uid of its own. What is missing against `isolated`: it sees that files
+exist, shares the host's process table by number, and orphans must be hunted down.
 """
 
 from __future__ import annotations

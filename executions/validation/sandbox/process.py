@@ -11,6 +11,7 @@ import subprocess
 import threading
 import time
 from dataclasses import dataclass
+from typing import IO
 
 from executions.validation.sandbox.isolation import Launch, SandboxJob, SandboxResult, SandboxUnavailable
 from executions.validation.sandbox.reports import Report, read_report
@@ -22,12 +23,12 @@ _FAREWELL_SECONDS = 3.0
 """The monitor empties the room within two; then it is killed."""
 
 
-class Cancelled(Exception):  # noqa: N818 - not an error
+class Cancelled(Exception):
     """The caller lost interest; nothing of the run is left."""
 
 
 class Run:
-    """A single use of the sandbox. `execute` blocks (call it in a thread), `cancel` may come from any thread."""
+    """A single use of the sandbox. `execute` blocks (call it in a thread), `cancel` comes from any thread."""
 
     def __init__(self, launch: Launch, job: SandboxJob) -> None:
         self._launch = launch
@@ -35,7 +36,7 @@ class Run:
         self._nonce = secrets.token_hex(16)
         self._planted = plant(uses_unittest=job.uses_unittest)
         self.run_id = secrets.token_hex(8)
-        """Stands on the monitor's command line, so that a look at the process table finds what is left of it."""
+        """Stands on the monitor's command line, so that the process table shows what is left of it."""
         self._cancelled = threading.Event()
         self._wake_end, self._wake_start = os.pipe()
 
@@ -132,12 +133,13 @@ class _Talk:
     """The pipes to one monitor. Its stdin stays open as the lifeline until `end`."""
 
     def __init__(self, process: subprocess.Popen[bytes], wake: int) -> None:
-        assert process.stdin and process.stdout and process.stderr
         self._process = process
         self._wake = wake
-        self._in = process.stdin.fileno()
-        self._out = process.stdout.fileno()
-        self._err = process.stderr.fileno()
+        self._in, self._out, self._err = (
+            stream.fileno()
+            for stream in (process.stdin, process.stdout, process.stderr)
+            if stream is not None
+        )
         self.received = bytearray()
         self.errors = bytearray()
         for descriptor in (self._in, self._out, self._err):
@@ -160,7 +162,7 @@ class _Talk:
                     return  # it ended at once; stderr says why
 
     def listen(self, seconds: float, most: int) -> str:
-        """Until the monitor has said everything. "outer" when the clock ran out, "lost" when it said too much."""
+        """Until the monitor has said everything. "outer": the clock ran out, "lost": it said too much."""
         poll = select.poll()
         for descriptor in (self._out, self._err, self._wake):
             poll.register(descriptor, select.POLLIN)
@@ -191,8 +193,7 @@ class _Talk:
     def end(self) -> float:
         """Cuts the lifeline, then waits, then kills. Milliseconds of processor time of all that has ended."""
         process = self._process
-        assert process.stdin and process.stdout and process.stderr
-        process.stdin.close()
+        _close(process.stdin)
         deadline = time.monotonic() + _FAREWELL_SECONDS
         poll = select.poll()
         poll.register(self._out, select.POLLIN)
@@ -204,6 +205,11 @@ class _Talk:
                 os.killpg(process.pid, signal.SIGKILL)
         _, status, used = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
-        process.stdout.close()
-        process.stderr.close()
+        _close(process.stdout)
+        _close(process.stderr)
         return (used.ru_utime + used.ru_stime) * 1000
+
+
+def _close(stream: IO[bytes] | None) -> None:
+    if stream is not None:
+        stream.close()

@@ -15,7 +15,7 @@ from executions.validation.sandbox.isolation import Launch, SandboxJob
 
 RUNNER_FOLDER = Path(__file__).resolve().parent / "mge_inside"
 
-# One arena, or a handful of threads uses up the address space; one hash seed, or verdicts differ between runs.
+# One arena, or a few threads use up the address space; one hash seed, or verdicts differ between runs.
 PYTHON_ENVIRONMENT = {"MALLOC_ARENA_MAX": "1", "PYTHONHASHSEED": "0"}
 
 # systemd's table of uids leaves 0x70000000 and above alone; a pid (below 2**22) makes one of a run's own.
@@ -123,7 +123,7 @@ class Planted:
 
 
 def plant(*, uses_unittest: bool) -> Planted:
-    """A plain assert, one that compares fresh objects, and unittest's own where the tests use it. New names each time."""
+    """A plain assert, one of fresh objects, unittest's own where the tests use it. New names each time."""
     mark = secrets.token_hex(4)
     plain, fresh, owner, method = f"test_plain_{mark}", f"test_fresh_{mark}", f"Test{mark}", "test_equal"
     text = f"def {plain}():\n    assert 1 == 2\n\n\ndef {fresh}():\n    assert [object()] == [object()]\n"

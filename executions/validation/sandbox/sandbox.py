@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -76,8 +77,8 @@ class Sandbox:
         """
         if self._launch is None:
             raise SandboxUnavailable(
-                "nothing here isolates generated code, so it is not executed; `make system-packages` installs "
-                "bubblewrap, `manage.py doctor` shows what was tried"
+                "nothing here isolates generated code, so it is not executed; `make system-packages` "
+                "installs bubblewrap, `manage.py doctor` shows what was tried"
             )
         run = Run(self._launch, job)
         work = asyncio.get_running_loop().run_in_executor(self._threads, run.execute)
@@ -126,15 +127,11 @@ class _Detection:
             return
         if self._forced in (None, Isolation.ISOLATED):
             ours = interpreters.our_interpreter()
-            yield Isolation.ISOLATED, ours, lambda: bubblewrap_launch(ours)
+            yield Isolation.ISOLATED, ours, partial(bubblewrap_launch, ours)
         if self._forced in (None, Isolation.RESTRICTED):
             others = os.geteuid() == 0
             for found in interpreters.candidates(others_must_read=others, data_dir=self._data_dir):
-                yield (
-                    Isolation.RESTRICTED,
-                    found,
-                    lambda found=found: restricted_launch(found, self._data_dir),
-                )
+                yield Isolation.RESTRICTED, found, partial(restricted_launch, found, self._data_dir)
 
     def _known(self) -> dict[str, tuple[Check, ...]]:
         """Self-tests of this boot; anything unreadable is simply done again."""

@@ -1,8 +1,8 @@
 """Assembles the system call filter that every sandboxed program runs under.
 
-The program is classic BPF over `struct seccomp_data`, assembled by hand once per process; installing it is two
-prctl calls in the child (`mge_inside.confinement`). Numbers come from the kernel's asm/unistd_64.h (x86_64) and
-asm-generic/unistd.h (aarch64).
+The program is classic BPF over `struct seccomp_data`, assembled by hand once per process; installing it is
+two prctl calls in the child (`mge_inside.confinement`). Numbers come from the kernel's asm/unistd_64.h
+(x86_64) and asm-generic/unistd.h (aarch64).
 """
 
 from __future__ import annotations
@@ -26,8 +26,10 @@ _NUMBERS: dict[str, tuple[int | None, int | None]] = {
     "lsetxattr": (189, 6), "memfd_secret": (447, 447), "migrate_pages": (256, 238), "modify_ldt": (154, None),
     "mount": (165, 40), "mount_setattr": (442, 442), "move_mount": (429, 429), "move_pages": (279, 239),
     "mq_open": (240, 180), "mq_unlink": (241, 181), "msgctl": (71, 187), "msgget": (68, 186),
-    "msgrcv": (70, 188), "msgsnd": (69, 189), "name_to_handle_at": (303, 264), "open_by_handle_at": (304, 265),
-    "open_tree": (428, 428), "perf_event_open": (298, 241), "personality": (135, 92), "pidfd_getfd": (438, 438),
+    "msgrcv": (70, 188), "msgsnd": (69, 189), "name_to_handle_at": (303, 264),
+    "open_by_handle_at": (304, 265),
+    "open_tree": (428, 428), "perf_event_open": (298, 241), "personality": (135, 92),
+    "pidfd_getfd": (438, 438),
     "pivot_root": (155, 41), "prlimit64": (302, 261), "process_madvise": (440, 440),
     "process_vm_readv": (310, 270), "process_vm_writev": (311, 271), "ptrace": (101, 117),
     "quotactl": (179, 60), "quotactl_fd": (443, 443), "reboot": (169, 142), "removexattr": (197, 14),
@@ -66,7 +68,6 @@ _PRETENDED = (
 
 _NEW_NAMESPACES = 0x7E02_0000  # CLONE_NEWNS, NEWCGROUP, NEWUTS, NEWIPC, NEWUSER, NEWPID, NEWNET
 _FIRST_UNKNOWN_CALL = 463
-_X32_BIT = 0x4000_0000
 
 _LOAD, _JUMP_EQUAL, _JUMP_FROM, _JUMP_SET, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
 _ALLOW, _KILL_PROCESS, _ERRNO = 0x7FFF_0000, 0x8000_0000, 0x0005_0000
@@ -81,8 +82,8 @@ class UnknownArchitecture(RuntimeError):
 def assemble(*, no_sockets: bool, pretend_metadata: bool, machine: str = "") -> bytes:
     """The filter as an array of `struct sock_filter`.
 
-    `no_sockets` refuses socket(), which leaves socketpair() and so asyncio; `pretend_metadata` turns chmod and
-    its kin into no-ops. Raises UnknownArchitecture.
+    `no_sockets` refuses socket(), which leaves socketpair() and so asyncio; `pretend_metadata` turns chmod
+    and its kin into no-ops. Raises UnknownArchitecture.
     """
     machine = machine or platform.machine()
     if machine not in _ARCHITECTURES:
@@ -101,7 +102,6 @@ def assemble(*, no_sockets: bool, pretend_metadata: bool, machine: str = "") -> 
         (_JUMP_FROM, 0, 1, _FIRST_UNKNOWN_CALL),
         refuse(errno.ENOSYS),
     ]
-    assert _X32_BIT > _FIRST_UNKNOWN_CALL
 
     def on_call(name: str, *then: tuple[int, int, int, int]) -> None:
         number = _NUMBERS[name][column]

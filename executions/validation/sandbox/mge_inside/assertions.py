@@ -1,7 +1,7 @@
 """Makes a failed assert tell both its sides, and a passed one prove that equal means equal.
 
-Tests are rewritten as syntax trees before they are compiled. Only the C module `_ast` is used: importing `ast`
-costs more than the whole rewriting. Names starting with `@` cannot clash with any name of the test.
+Tests are rewritten as syntax trees before they are compiled. Only the C module `_ast` is used: importing
+`ast` costs more than the whole rewriting. Names starting with `@` cannot clash with any name of the test.
 """
 
 from __future__ import annotations
@@ -40,6 +40,7 @@ class Keeper:
         self._tests_path = tests_path
         self._any_is_the_tests_own = "ANY" in tests_text
         self._on_trick = on_trick
+        self._told: list[AssertionError] = []
 
     def compared(self, text: str, sign: str, left: Any, right: Any, message: Any = None) -> AssertionError:
         if sign == "==":
@@ -57,7 +58,13 @@ class Keeper:
             if message is None
             else f" ({shown(message) if not isinstance(message, str) else message[:_MAX_SHOWN]})"
         )
-        return _AssertionError(f"assert {text}: {told}{said}")
+        error = _AssertionError(f"assert {text}: {told}{said}")
+        self._told.append(error)
+        return error
+
+    def told(self, error: BaseException) -> bool:
+        """Whether `error` is one of ours, which says everything already."""
+        return any(error is one for one in self._told)
 
     def equal(self, left: Any, right: Any) -> None:
         """After `left == right` held: an object that equals everything has proved nothing."""
@@ -219,12 +226,12 @@ class _Maker:
         return self.at(_ast.Call(function, arguments, []))
 
 
-def project_line(error: BaseException, target_path: str) -> int:
-    """The line of the target file that `error` passed last; 0 for none."""
+def last_line_in(error: BaseException, path: str) -> int:
+    """The line of the file `path` that `error` passed last on its way; 0 for none."""
     line = 0
     step = error.__traceback__
     while step is not None:
-        if os.path.abspath(step.tb_frame.f_code.co_filename) == target_path:
+        if os.path.abspath(step.tb_frame.f_code.co_filename) == path:
             line = step.tb_lineno
         step = step.tb_next
     return line

@@ -1,4 +1,4 @@
-"""Takes everything away from the process that is about to run a hostile program: uid, files, calls, limits."""
+"""Takes everything away from the process that is about to run hostile code: uid, files, calls, limits."""
 
 from __future__ import annotations
 

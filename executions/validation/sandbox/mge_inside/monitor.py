@@ -1,9 +1,9 @@
 """The first process inside the sandbox: sets the room up, watches one test process, tells what became of it.
 
-Protocol, over inherited pipes: stdin brings one length and one marshalled configuration, and then stays open as
-the caller's lifeline (end of file: the caller is gone, everything is killed). stdout takes the line `ready`, and
-at the end one line of numbers followed by the test process's report and its output. The configuration's keys are
-written by `sandbox.launch.configuration`.
+Protocol, over inherited pipes: stdin brings one length and one marshalled configuration, and then stays open
+as the caller's lifeline (end of file: the caller is gone, everything is killed). stdout takes the line
+`ready`, and at the end one line of numbers followed by the test process's report and its output. The
+configuration's keys are written by `sandbox.runner.configuration`.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import resource
 import select
 import sys
 import time
+from contextlib import suppress
 from typing import Any
 
 from . import confinement, suite
@@ -245,18 +246,14 @@ def _family() -> list[int]:
 
 def _kill_family(uid: int) -> None:
     if os.getpid() == 1:
-        try:
+        with suppress(ProcessLookupError):
             os.kill(-1, _SIGKILL)  # everybody in this process namespace but us
-        except ProcessLookupError:
-            pass
     elif uid:
         killer = os.fork()
         if killer == 0:
             confinement.drop_user(uid)
-            try:
+            with suppress(ProcessLookupError):
                 os.kill(-1, _SIGKILL)  # everybody of the run's own uid but the caller
-            except ProcessLookupError:
-                pass
             os._exit(0)
         os.waitpid(killer, 0)
     elif os.path.isdir("/proc/self"):

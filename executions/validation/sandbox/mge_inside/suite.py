@@ -1,6 +1,6 @@
 """Runs one test module and the planted tests behind it, and reports each result.
 
-Function tests, unittest classes and plain `Test*` classes are run here in a few milliseconds; everything else by
+Function tests, unittest classes and plain `Test*` classes are run here in a few milliseconds; all others by
 pytest (`pytest_suite`), twenty times slower. Which one, and which tests, was decided outside from the text.
 """
 
@@ -81,15 +81,19 @@ class Session:
 
     def described(self, error: BaseException) -> dict[str, Any]:
         """message and line of an exception, safe with any `__str__`."""
-        line = assertions.project_line(error, self.config["target_path"])
+        line = assertions.last_line_in(error, self.config["target_path"])
         name = type(error).__name__
         try:
-            text = str(error)
+            text = str(error)[:2000]
         except _BaseException:
             text = "<its text cannot be shown>"
-        if name == "AssertionError" and text:
+        if self.keeper.told(error):
             return {"message": text, "line": line}
-        return {"message": f"{name}: {text}" if text else name, "line": line}
+        if name != "AssertionError" or not text:
+            text = f"{name}: {text}" if text else name
+        tests_line = assertions.last_line_in(error, self.config["tests_path"])
+        statement = self.config["tests"].splitlines()[tests_line - 1].strip() if tests_line else ""
+        return {"message": f"{text} (at `{statement[:200]}`)" if statement else text, "line": line}
 
     def begin(self, test: str) -> None:
         self.running = test
@@ -111,13 +115,8 @@ def _run_plan(session: Session, plan: list[tuple[str, str, str]], module: Module
     index = 0
     while index < len(plan):
         kind, owner, name = plan[index]
-        if kind == "function":
-            _run_function(session, name, lambda name=name: names[name]())
-            index += 1
-        elif kind == "plain":
-            _run_function(
-                session, f"{owner}::{name}", lambda owner=owner, name=name: getattr(names[owner](), name)()
-            )
+        if kind != "unittest":
+            _run_function(session, names, owner, name)
             index += 1
         else:
             end = index
@@ -127,10 +126,15 @@ def _run_plan(session: Session, plan: list[tuple[str, str, str]], module: Module
             index = end
 
 
-def _run_function(session: Session, test: str, call: Callable[[], object]) -> None:
+def _run_function(session: Session, names: dict[str, Any], owner: str, name: str) -> None:
+    """A test function, or with `owner` a method of a fresh instance of that class."""
+    test = f"{owner}::{name}" if owner else name
     session.begin(test)
     try:
-        call()
+        if owner:
+            getattr(names[owner](), name)()
+        else:
+            names[name]()
     except _BaseException as error:
         outcome = session.outcome_of(error)
         session.result(test, outcome, **session.described(error))
@@ -153,18 +157,19 @@ def _run_unittest(session: Session, case: type[unittest.TestCase], names: list[s
             self.failure = None
             session.begin(_name_of(test))
 
-        def _fail(self, test: Any, error: Any) -> None:
-            outcome, told = session.outcome_of(error[1]), session.described(error[1])
+        def addError(self, test: Any, err: Any) -> None:  # noqa: N802
+            outcome, told = session.outcome_of(err[1]), session.described(err[1])
             if isinstance(test, case):
                 self.failure = self.failure or (outcome, told)
             else:  # setUpClass and the like: no test of the class will be reported
                 session.channel.say("problem", test=case.__name__, outcome=outcome, **told)
 
-        addError = addFailure = _fail  # noqa: N815 - unittest's names
+        def addFailure(self, test: Any, err: Any) -> None:  # noqa: N802
+            self.addError(test, err)
 
         def addSubTest(self, test: Any, subtest: Any, err: Any) -> None:  # noqa: N802
             if err is not None:
-                self._fail(test, err)
+                self.addError(test, err)
 
         def addSkip(self, test: Any, reason: str) -> None:  # noqa: N802
             self.failure = ("skipped", {"message": reason, "line": 0})

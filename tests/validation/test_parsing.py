@@ -1,0 +1,49 @@
+"""No text takes the parsing process down."""
+
+from __future__ import annotations
+
+import ast
+
+import pytest
+
+from executions.findings import Finding
+from executions.validation.parsing import parse
+
+
+def test_a_module_is_parsed() -> None:
+    assert isinstance(parse("def f():\n    return 1\n"), ast.Module)
+
+
+def test_a_syntax_error_names_its_line_and_text() -> None:
+    found = parse("x = 1\ndef f(:\n")
+    assert isinstance(found, Finding)
+    assert (found.rule, found.line) == ("syntax-error", 2)
+    assert "def f(:" in found.message
+
+
+def test_what_only_the_compiler_refuses_is_a_syntax_error() -> None:
+    found = parse("def f():\n    pass\nreturn 1\n")
+    assert isinstance(found, Finding)
+    assert (found.rule, found.line) == ("syntax-error", 3)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "(" * 5000 + ")" * 5000,
+        "x = " + "-" * 60000 + "1",
+        "x = a" + ".b" * 30000,
+        "x = " + "1+" * 30000 + "1",
+    ],
+    ids=["brackets", "minuses", "attributes", "additions"],
+)
+def test_deep_nesting_is_rejected_and_not_crashed_on(text: str) -> None:
+    found = parse(text)
+    assert isinstance(found, Finding)
+    assert found.rule in ("syntax-error", "cannot-be-parsed")
+
+
+def test_a_large_plain_module_is_parsed() -> None:
+    text = "\n".join(f"def f{i}(x):\n    return x + {i}\n" for i in range(900))
+    assert len(text) > 16 * 1024
+    assert isinstance(parse(text), ast.Module)
