@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from django.db import connection, transaction
 
 from executions.engine import dialect
+from executions.engine.wake_up import announce
 from executions.states import EXECUTION_ENDED, ExecutionStatus, WaveStatus, WrongState, may_follow
 
 if TYPE_CHECKING:
@@ -250,6 +251,8 @@ class ExecutionTransaction:
                 " VALUES (%s, %s, %s, %s, %s, %s, %s, %s)",
                 self._events,
             )
+        if any(one.changed for one in self.executions.values()):
+            announce(self.cursor)
 
 
 @contextmanager

@@ -5,5 +5,20 @@ from executions.models.events import Event
 from executions.models.executions import AtomRun, Execution, Wave
 from executions.models.masterplans import Atom, Masterplan
 from executions.models.nodes import Node
+from executions.models.request_tallies import RequestTally
+from executions.models.tokens import ApiToken
 
-__all__ = ["Atom", "AtomRun", "Attempt", "Call", "Event", "Execution", "Issue", "Masterplan", "Node", "Wave"]
+__all__ = [
+    "ApiToken",
+    "Atom",
+    "AtomRun",
+    "Attempt",
+    "Call",
+    "Event",
+    "Execution",
+    "Issue",
+    "Masterplan",
+    "Node",
+    "RequestTally",
+    "Wave",
+]

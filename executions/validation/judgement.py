@@ -75,7 +75,7 @@ class _Judging:
             self._critical("forged-result", f"interferes with the report of its own tests: {report.voided}")
         elif self.result.killed_for == "report":
             self._critical("forged-result", "interferes with the report of its own tests: it is far too long")
-        elif self.twice and self.expected.runner == "own":
+        elif self.twice:
             self._critical(
                 "forged-result", "interferes with the report of its own tests: a test is reported twice"
             )

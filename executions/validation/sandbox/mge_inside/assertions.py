@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import _ast
 import os
-from collections.abc import Callable
-from typing import Any
+
+TYPE_CHECKING = False  # known to type checkers; importing typing costs each run milliseconds
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
 
 _ONLY_AST = 0x0400  # ast.PyCF_ONLY_AST
 _KEEPER = "@mge"
@@ -82,7 +85,10 @@ class Keeper:
             return False  # the tests' own matcher
         if self._any_is_the_tests_own and kind.__module__ == "unittest.mock":
             return False
-        return all(_says_equal(value, stranger) for stranger in _strangers(other))
+        return any(
+            strangers and all(_says_equal(value, stranger) for stranger in strangers)
+            for strangers in ([_Stranger(), object()], _others_like(other))
+        )
 
 
 def _items(value: Any) -> list[Any]:
@@ -97,16 +103,16 @@ class _Stranger:
     """Equal to nothing but itself."""
 
 
-def _strangers(other: Any) -> list[Any]:
-    """Values that nothing equal to `other` can equal as well."""
-    strangers: list[Any] = [_Stranger(), object()]
+def _others_like(other: Any) -> list[Any]:
+    """Values of the type of `other` that nothing equal to it can be equal to as well."""
     if type(other) in (int, float):
-        strangers.append(other + 7919)
-    elif type(other) is str:
-        strangers.append(other + "\0another")
-    elif type(other) in (list, tuple):
-        strangers.append([*other, _Stranger()])
-    return strangers
+        return [other + 7919, other - 104729]
+    if type(other) is str:
+        return [other + "\0another", "another\0" + other]
+    if type(other) in (list, tuple):
+        more = type(other)([_Stranger()])
+        return [other + more, more + other]
+    return []
 
 
 def _says_equal(value: Any, stranger: Any) -> bool:

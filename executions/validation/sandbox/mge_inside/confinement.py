@@ -6,7 +6,10 @@ import ctypes
 import os
 import resource
 import sys
-from typing import Any
+
+TYPE_CHECKING = False  # known to type checkers; importing typing costs each run milliseconds
+if TYPE_CHECKING:
+    from typing import Any
 
 _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_SECCOMP = 1, 4, 22
 _PR_SET_CHILD_SUBREAPER, _PR_SET_NO_NEW_PRIVS = 36, 38

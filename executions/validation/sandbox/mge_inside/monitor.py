@@ -14,16 +14,19 @@ import resource
 import select
 import sys
 import time
-from contextlib import suppress
-from typing import Any
 
 from . import confinement, suite
 from .channel import Channel
 
+TYPE_CHECKING = False  # known to type checkers; importing typing costs each run milliseconds
+if TYPE_CHECKING:
+    from typing import Any
+
+    _Config = dict[str, Any]
+
 _TICK = 0.1
 _SIGKILL = 9
 _PAGE = resource.getpagesize()
-_Config = dict[str, Any]
 
 
 def main() -> None:
@@ -246,22 +249,24 @@ def _family() -> list[int]:
 
 def _kill_family(uid: int) -> None:
     if os.getpid() == 1:
-        with suppress(ProcessLookupError):
-            os.kill(-1, _SIGKILL)  # everybody in this process namespace but us
+        _kill(-1)  # everybody in this process namespace but us
     elif uid:
         killer = os.fork()
         if killer == 0:
             confinement.drop_user(uid)
-            with suppress(ProcessLookupError):
-                os.kill(-1, _SIGKILL)  # everybody of the run's own uid but the caller
+            _kill(-1)  # everybody of the run's own uid but the caller
             os._exit(0)
         os.waitpid(killer, 0)
     elif os.path.isdir("/proc/self"):
         for pid in _family():
-            try:
-                os.kill(pid, _SIGKILL)
-            except ProcessLookupError:
-                continue
+            _kill(pid)
+
+
+def _kill(pid: int) -> None:
+    try:
+        os.kill(pid, _SIGKILL)
+    except ProcessLookupError:
+        return  # gone already
 
 
 def _size_of(folder: str) -> int:

@@ -23,16 +23,10 @@ _WITHOUT = ("cacheprovider", "doctest", "faulthandler", "junitxml", "pastebin", 
 def run(session: Session) -> None:
     """Collects and runs the tests, then the planted ones, in one pytest session."""
     config = session.config
-    arguments = [
-        "-c",
-        os.devnull,
-        "--rootdir",
-        config["project"],
-        "--assert",
-        "plain",
-        "--import-mode",
-        "importlib",
-    ]
+    project = config["project"]
+    # Without a border pytest looks for conftest files up to the root, which `restricted` does not let it see.
+    arguments = ["-c", os.devnull, f"--rootdir={project}", f"--confcutdir={project}"]
+    arguments += ["--assert=plain", "--import-mode=importlib"]
     for plugin in _WITHOUT:
         arguments += ["-p", f"no:{plugin}"]
     arguments += [config["tests_path"], config["planted_path"]]
@@ -51,6 +45,7 @@ class _GivenModule(pytest.Module):
 class _Reporter:
     def __init__(self, session: Session) -> None:
         self._session = session
+        self._loaded: set[bool] = set()
         self._told: dict[str, Any] = {}
         self._outcome = ""
 
@@ -61,10 +56,11 @@ class _Reporter:
         planted = str(module_path) == session.config["planted_path"]
         if not planted and str(module_path) != session.config["tests_path"]:
             return None
-        loaded = session.load_planted() if planted else session.load()
-        if not loaded:
-            session.channel.finish()
-            os._exit(0)
+        if planted not in self._loaded:  # pytest asks again for each argument
+            if not (session.load_planted() if planted else session.load()):
+                session.channel.finish()
+                os._exit(0)
+            self._loaded.add(planted)
         module: _GivenModule = _GivenModule.from_parent(parent, path=module_path)
         module.given = session.planted if planted else session.tests
         return module

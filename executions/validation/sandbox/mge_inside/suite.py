@@ -7,17 +7,19 @@ pytest (`pytest_suite`), twenty times slower. Which one, and which tests, was de
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
 
 from . import assertions
 from .channel import Channel
 
+TYPE_CHECKING = False  # known to type checkers; importing typing costs each run milliseconds
 if TYPE_CHECKING:
     import unittest
+    from collections.abc import Callable
+    from typing import Any
 
-_Config = dict[str, Any]
+    _Config = dict[str, Any]
+
 # Taken before any generated code is loaded.
 _BaseException, _SystemExit, _MemoryError = BaseException, SystemExit, MemoryError
 

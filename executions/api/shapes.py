@@ -1,0 +1,330 @@
+"""Requests and responses of our own routes, in the words of the design."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rest_framework import serializers
+
+from executions.api.fields import Body, Text
+from executions.api.original_shapes import seconds_between
+from executions.models import Atom, AtomRun, Attempt, Call, Execution, Issue, Masterplan, Wave
+from executions.services.explain import why_waiting
+from executions.services.reports import event_json, usd
+from executions.states import AtomStatus, ExecutionStatus, WaveStatus
+
+LONGEST_WHY = 1000
+
+
+class Why(Body):
+    why = Text(required=False, allow_blank=True, default="", max_length=LONGEST_WHY, help_text="kept in the history")
+
+
+class MasterplanSummary(serializers.ModelSerializer[Masterplan]):
+    owner = serializers.SlugRelatedField("username", read_only=True, allow_null=True)
+    team = serializers.SlugRelatedField("name", read_only=True, allow_null=True)
+
+    class Meta:
+        model = Masterplan
+        fields = ("id", "name", "version", "description", "owner", "team", "atoms_total", "waves_total", "created_at")
+        read_only_fields = fields
+
+
+class MasterplanDetail(MasterplanSummary):
+    requires = serializers.ListField(child=serializers.CharField())
+    wave_tests = serializers.ListField(child=serializers.DictField())
+    acceptance_tests = serializers.ListField(child=serializers.CharField())
+    approvals = serializers.ListField(child=serializers.IntegerField())
+    defaults = serializers.DictField()
+    warnings = serializers.ListField(child=serializers.CharField(), help_text="what is odd about the document")
+
+    class Meta(MasterplanSummary.Meta):
+        fields = (
+            *MasterplanSummary.Meta.fields,
+            "instructions",
+            "requires",
+            "wave_tests",
+            "acceptance_tests",
+            "approvals",
+            "defaults",
+            "warnings",
+            "digest",
+        )
+        read_only_fields = fields
+
+
+class StoredMasterplans(serializers.Serializer[Any]):
+    """Of a document with several plans."""
+
+    masterplans = MasterplanDetail(many=True)
+
+
+class PlannedAtom(serializers.ModelSerializer[Atom]):
+    entry_points = serializers.ListField(child=serializers.CharField())
+    depends_on = serializers.ListField(child=serializers.CharField())
+
+    class Meta:
+        model = Atom
+        fields = (
+            "key",
+            "name",
+            "wave",
+            "description",
+            "language",
+            "signature",
+            "entry_points",
+            "contract",
+            "prompt",
+            "instructions",
+            "tests",
+            "hidden_tests",
+            "target_path",
+            "depends_on",
+            "approval",
+        )
+        read_only_fields = fields
+
+
+class NamedMasterplan(serializers.ModelSerializer[Masterplan]):
+    class Meta:
+        model = Masterplan
+        fields = ("id", "name", "version")
+        read_only_fields = fields
+
+
+class ExecutionSummary(serializers.ModelSerializer[Execution]):
+    masterplan = NamedMasterplan()
+    owner = serializers.SlugRelatedField("username", read_only=True, allow_null=True)
+    team = serializers.SlugRelatedField("name", read_only=True, allow_null=True)
+    status = serializers.ChoiceField(choices=[one.value for one in ExecutionStatus])
+    atoms_unsuccessful = serializers.IntegerField(help_text="ended without success")
+    completion_percent = serializers.FloatField()
+    precision_percent = serializers.FloatField(help_text="succeeded of all atoms")
+    cost_usd = serializers.SerializerMethodField()
+    seconds = serializers.SerializerMethodField(help_text="from the first claim to the end, or until now")
+    seq = serializers.IntegerField(help_text="number of the last event")
+
+    class Meta:
+        model = Execution
+        fields = (
+            "id",
+            "masterplan",
+            "owner",
+            "team",
+            "status",
+            "status_reason",
+            "model",
+            "current_wave",
+            "waves_total",
+            "atoms_total",
+            "atoms_succeeded",
+            "atoms_unsuccessful",
+            "completion_percent",
+            "precision_percent",
+            "cost_usd",
+            "seconds",
+            "seq",
+            "created_at",
+            "started_at",
+            "ended_at",
+        )
+        read_only_fields = fields
+
+    def get_cost_usd(self, execution: Execution) -> float:
+        return usd(execution.cost_nano_usd)
+
+    def get_seconds(self, execution: Execution) -> float:
+        return seconds_between(execution.started_at, execution.ended_at)
+
+
+class ExecutionDetail(ExecutionSummary):
+    waits_for = serializers.SerializerMethodField(help_text="why nothing moves; empty while something does")
+    reserved_usd = serializers.SerializerMethodField(help_text="reserved by calls in flight")
+    lost_usd = serializers.SerializerMethodField(help_text="possibly spent by calls whose outcome is not known")
+    budget_usd = serializers.SerializerMethodField(help_text="the execution pauses at this cost")
+    config = serializers.DictField(help_text="frozen when it started")
+
+    class Meta(ExecutionSummary.Meta):
+        fields = (
+            *ExecutionSummary.Meta.fields,
+            "waits_for",
+            "run_number",
+            "schedule",
+            "max_concurrency",
+            "on_dependency_failure",
+            "config",
+            "atoms_failed",
+            "atoms_blocked",
+            "atoms_cancelled",
+            "atoms_dead_lettered",
+            "atoms_static",
+            "attempts_total",
+            "attempts_passed",
+            "retries_total",
+            "retries_passed",
+            "calls_total",
+            "input_tokens",
+            "output_tokens",
+            "reserved_usd",
+            "lost_usd",
+            "budget_usd",
+        )
+        read_only_fields = fields
+
+    def get_waits_for(self, execution: Execution) -> str:
+        return why_waiting(execution)
+
+    def get_reserved_usd(self, execution: Execution) -> float:
+        return usd(execution.reserved_nano_usd)
+
+    def get_lost_usd(self, execution: Execution) -> float:
+        return usd(execution.lost_nano_usd)
+
+    def get_budget_usd(self, execution: Execution) -> float | None:
+        return None if execution.budget_nano_usd is None else usd(execution.budget_nano_usd)
+
+
+class WaveShape(serializers.ModelSerializer[Wave]):
+    status = serializers.ChoiceField(choices=[one.value for one in WaveStatus])
+
+    class Meta:
+        model = Wave
+        fields = ("number", "status", "atoms_total", "atoms_succeeded", "atoms_unsuccessful", "started_at", "ended_at")
+        read_only_fields = fields
+
+
+class AtomSummary(serializers.ModelSerializer[AtomRun]):
+    name = serializers.CharField(source="atom.name")
+    target_path = serializers.CharField(source="atom.target_path")
+    status = serializers.ChoiceField(choices=[one.value for one in AtomStatus])
+    assurance = serializers.CharField(help_text="of a succeeded atom: tested or static")
+    reason = serializers.CharField(help_text="why it ended, in one word")
+
+    class Meta:
+        model = AtomRun
+        fields = (
+            "id",
+            "key",
+            "name",
+            "wave",
+            "status",
+            "assurance",
+            "reason",
+            "error",
+            "attempts",
+            "target_path",
+            "not_before",
+            "started_at",
+            "ended_at",
+        )
+        read_only_fields = fields
+
+
+class IssueShape(serializers.ModelSerializer[Issue]):
+    class Meta:
+        model = Issue
+        fields = ("severity", "rule", "message", "line", "hint")
+        read_only_fields = fields
+
+
+class CallShape(serializers.ModelSerializer[Call]):
+    outcome = serializers.CharField(help_text="empty while it is in flight")
+    requested = serializers.DictField(help_text="parameters that the rung asks for")
+    applied = serializers.DictField(help_text="parameters that were sent; null where one was left out")
+    dropped = serializers.DictField(help_text="why one was left out")
+    cost_usd = serializers.SerializerMethodField()
+
+    class Meta:
+        model = Call
+        fields = (
+            "id",
+            "ordinal",
+            "model",
+            "outcome",
+            "status_code",
+            "error_type",
+            "error",
+            "request_id",
+            "stop_reason",
+            "requested",
+            "applied",
+            "dropped",
+            "answer",
+            "input_tokens",
+            "output_tokens",
+            "cache_read_tokens",
+            "cache_write_tokens",
+            "price_kind",
+            "cost_usd",
+            "started_at",
+            "ended_at",
+        )
+        read_only_fields = fields
+
+    def get_cost_usd(self, call: Call) -> float | None:
+        return None if call.cost_nano_usd is None else usd(call.cost_nano_usd)
+
+
+class AttemptShape(serializers.ModelSerializer[Attempt]):
+    rung = serializers.DictField(help_text="what this attempt does differently")
+    tests_passed = serializers.ListField(child=serializers.CharField())
+    issues = IssueShape(many=True)
+    calls = CallShape(many=True)
+
+    class Meta:
+        model = Attempt
+        fields = (
+            "id",
+            "generation",
+            "number",
+            "kind",
+            "status",
+            "superseded",
+            "strategy",
+            "rung",
+            "prompt_system",
+            "prompt_user",
+            "code",
+            "isolation",
+            "tests_passed",
+            "tests_total",
+            "validation_ms",
+            "issues",
+            "calls",
+            "started_at",
+            "ended_at",
+        )
+        read_only_fields = fields
+
+
+class AtomDetail(AtomSummary):
+    code = serializers.CharField(source="accepted.code", default=None, allow_null=True, help_text="the accepted code")
+    depends_on = serializers.ListField(source="atom.depends_on", child=serializers.CharField())
+    tests = serializers.CharField(source="atom.tests")
+    attempt_rows = AttemptShape(many=True, help_text="every attempt, oldest first")
+
+    class Meta(AtomSummary.Meta):
+        fields = (*AtomSummary.Meta.fields, "code", "depends_on", "tests", "attempt_rows")
+        read_only_fields = fields
+
+
+class EventShape(serializers.Serializer[Any]):
+    """As `manage.py events` prints it; what does not apply is left out."""
+
+    seq = serializers.IntegerField()
+    at = serializers.DateTimeField()
+    type = serializers.CharField()
+    wave = serializers.IntegerField(required=False)
+    atom = serializers.CharField(required=False, help_text="its key")
+    attempt = serializers.IntegerField(required=False)
+    data = serializers.DictField()
+
+    def to_representation(self, instance: Any) -> dict[str, Any]:
+        return event_json(instance)
+
+
+class EventPage(serializers.Serializer[Any]):
+    events = EventShape(many=True)
+    after = serializers.IntegerField(help_text="ask for what comes after this next")
+    last_seq = serializers.IntegerField(help_text="number of the execution's last event when this was read")
+    status = serializers.ChoiceField(choices=[one.value for one in ExecutionStatus])

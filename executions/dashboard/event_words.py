@@ -1,0 +1,72 @@
+"""Events as sentences for the log. Ids and small facts only; what a person wrote is shown as he wrote it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from executions.models import Event
+
+
+def sentence(event: Event) -> str:
+    """What happened, without where: wave, atom and attempt have columns of their own."""
+    data: Mapping[str, Any] = event.data
+    match event.type:
+        case "execution.created":
+            return f"created by {data.get('who', 'command')}: {data.get('atoms')} atoms in {data.get('waves')} waves"
+        case "execution.started":
+            return "started"
+        case "execution.pausing" | "execution.paused":
+            word = event.type.partition(".")[2]
+            return f"{word}: {data['reason']}" if data.get("reason") else word
+        case "execution.resumed" | "execution.reopened":
+            return event.type.partition(".")[2]
+        case "execution.ended":
+            return f"{data.get('status')}: {data.get('succeeded')} of {data.get('atoms')} atoms succeeded"
+        case "wave.started":
+            return f"started: {data.get('atoms')} atoms"
+        case "wave.ended":
+            if "succeeded" not in data:
+                return str(data.get("status", "ended"))
+            bad = data.get("unsuccessful") or 0
+            return f"{data.get('status')}: {data['succeeded']} succeeded" + (
+                f", {bad} did not" if bad else ""
+            )
+        case "atom.started":
+            return "started"
+        case "atom.ended":
+            return _ending(data)
+        case "attempt.started":
+            temperature = data.get("temperature")
+            return str(data.get("strategy", "started")) + (
+                "" if temperature is None else f", temperature {temperature}"
+            )
+        case "attempt.ended":
+            blocking = data.get("blocking") or 0
+            found = f": {blocking} {'error' if blocking == 1 else 'errors'}" if blocking else ""
+            return f"{data.get('status')}{found}"
+        case "call.failed":
+            return " ".join(
+                str(one)
+                for one in (data.get("outcome"), data.get("status_code"), data.get("error_type"))
+                if one
+            )
+        case kind if kind.startswith("control."):
+            why = f": {data['why']}" if data.get("why") else ""
+            return f"{data.get('what', kind.partition('.')[2])} by {data.get('who')}{why}"
+        case _:
+            return ", ".join(
+                f"{key} {value}" for key, value in sorted(data.items()) if value not in (None, "", [], {})
+            )
+
+
+def _ending(data: Mapping[str, Any]) -> str:
+    word = str(data.get("status", "ended")).replace("dead_lettered", "dead-lettered")
+    attempts = data.get("attempts") or 0
+    if attempts:
+        word += f" after {attempts} {'attempt' if attempts == 1 else 'attempts'}"
+    if data.get("assurance"):
+        word += f", {data['assurance']}"
+    elif data.get("reason") and data["reason"] != data.get("status"):
+        word += f" ({data['reason']})"
+    return word

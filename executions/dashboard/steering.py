@@ -1,0 +1,109 @@
+"""Pause, resume and cancel from a page: which of them fit the state, and the forms that ask for them."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from django.contrib import messages
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase
+from django.shortcuts import get_object_or_404, redirect, render
+from django.views.decorators.http import require_http_methods, require_POST
+from django_htmx.http import HttpResponseClientRefresh
+
+from executions.dashboard.signed_in import is_partial, no_content, require, signed_in
+from executions.models import Execution
+from executions.permissions import Right
+from executions.services.control import cancel_execution, pause_execution, resume_execution
+from executions.states import EXECUTION_ENDED, ExecutionStatus, WrongState, may_follow
+
+S = ExecutionStatus
+MAX_REASON = 500
+"""Characters of the reason that a person gives."""
+
+VERBS: Mapping[str, Callable[..., ExecutionStatus]] = {
+    "pause": pause_execution,
+    "resume": resume_execution,
+    "cancel": cancel_execution,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Steering:
+    """What can be done in a state, and where nothing can, why."""
+
+    pause: bool
+    resume: bool
+    cancel: bool
+    note: str
+
+
+def steering(status: ExecutionStatus) -> Steering:
+    return Steering(
+        pause=may_follow(status, S.PAUSING) or status is S.PENDING,
+        resume=status in (S.PAUSING, S.PAUSED),
+        cancel=may_follow(status, S.CANCELLING),
+        note=NOTES.get(status, ""),
+    )
+
+
+NOTES: Mapping[ExecutionStatus, str] = {
+    S.PAUSING: "Pausing: no new call starts, calls in flight finish first.",
+    S.CANCELLING: "Cancelling: calls in flight are being aborted.",
+    S.COMPLETED: "It has ended: there is nothing to pause or cancel.",
+    S.FAILED: "It has ended: there is nothing to pause or cancel.",
+    S.CANCELLED: "It was cancelled: that is final. Start the masterplan again for a new execution.",
+}
+
+
+def steering_by_state() -> dict[str, Any]:
+    """Every state's buttons and note, for the script that follows the state."""
+    table = {}
+    for status in S:
+        one = steering(status)
+        table[status.value] = {
+            "pause": one.pause,
+            "resume": one.resume,
+            "cancel": one.cancel,
+            "note": one.note,
+        }
+    return table
+
+
+@signed_in
+@require_POST
+def steer(request: HttpRequest, execution_id: uuid.UUID, verb: str) -> HttpResponseBase:
+    """Do it, then back to the page; a page whose script asked needs nothing back, the feed will show it."""
+    if verb not in VERBS:
+        raise Http404
+    get_object_or_404(Execution.objects.visible_to(request.user), pk=execution_id)
+    actor = require(request, Right.OPERATE)
+    why = request.POST.get("why", "").strip()[:MAX_REASON]
+    try:
+        VERBS[verb](execution_id=execution_id, actor=actor, why=why)
+    except WrongState as error:
+        messages.error(request, f"Nothing was changed: {error}.")
+        if is_partial(request):
+            return HttpResponseClientRefresh()
+    else:
+        if is_partial(request):
+            return no_content()
+    return redirect("dashboard:execution", execution_id)
+
+
+@signed_in
+@require_http_methods(["GET", "HEAD"])
+def confirm_cancel(request: HttpRequest, execution_id: uuid.UUID) -> HttpResponse:
+    """Asks before the one action that cannot be undone; the same question as the page's dialog."""
+    rows = Execution.objects.visible_to(request.user).select_related("masterplan", "owner")
+    execution = get_object_or_404(rows, pk=execution_id)
+    require(request, Right.OPERATE)
+    status = ExecutionStatus(execution.status)
+    context = {
+        "execution": execution,
+        "can_cancel": steering(status).cancel,
+        "ended": status in EXECUTION_ENDED,
+    }
+    return render(request, "dashboard/confirm_cancel.html", context)

@@ -1,0 +1,91 @@
+"""`manage.py validate_atom`: a line in, a verdict out, whatever the line holds."""
+
+from __future__ import annotations
+
+import base64
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+TESTS = "from pkg.f import f\n\n\ndef test_f():\n    assert f(1) == 2\n"
+KEYS = {"id", "passed", "executed", "isolation", "issues", "duration_ms", "cpu_ms"}
+
+
+def line(identity: Any, source: str = "def f(x):\n    return x + 1\n", **more: Any) -> bytes:
+    atom = {
+        "id": identity,
+        "source": source,
+        "tests": TESTS,
+        "entry_point": "f",
+        "target_path": "pkg/f.py",
+    } | more
+    return json.dumps(atom).encode() + b"\n"
+
+
+def validate_atom(*arguments: str, given: bytes = b"", data: Path) -> tuple[int, list[dict[str, Any]], str]:
+    done = subprocess.run(
+        [sys.executable, "manage.py", "validate_atom", *arguments],
+        input=given,
+        capture_output=True,
+        cwd=ROOT,
+        env={"MGE_DATA_DIR": str(data), "PATH": "/usr/bin:/bin"},
+        check=False,
+    )
+    return done.returncode, [json.loads(text) for text in done.stdout.splitlines()], done.stderr.decode()
+
+
+@pytest.mark.needs_sandbox
+def test_every_line_gets_its_verdict_in_order(sandbox_data: Path) -> None:
+    given = b"".join(
+        [
+            line("good"),
+            line(7, "def f(x):\n    return x\n"),
+            b"{broken\n",
+            b"\n",
+            b"\xff\xfe\x00binary\n",
+            line("bytes", source_b64=base64.b64encode(b"\xff").decode()).replace(
+                b'"source":', b'"source_was":'
+            ),
+            b'{"id": "keys"}\n',
+            line("outside", target_path="../x.py"),
+            line("huge", "#" * (5 << 20)),
+            line("names", entry_point=["f", "g"]),
+            line("last", files={"pkg/g.py": "y = 1\n"}).rstrip(b"\n"),
+        ]
+    )
+    code, verdicts, errors = validate_atom("--jsonl", "-", "--jobs", "3", given=given, data=sandbox_data)
+    assert code == 0, errors
+    assert [verdict["id"] for verdict in verdicts] == [
+        "good",
+        7,
+        None,
+        None,
+        "bytes",
+        "keys",
+        "outside",
+        None,
+        "names",
+        "last",
+    ]
+    assert [verdict["passed"] for verdict in verdicts] == [True] + [False] * 8 + [True]
+    assert all(set(verdict) == KEYS for verdict in verdicts)
+    rules = [[issue["rule"] for issue in verdict["issues"]] for verdict in verdicts]
+    assert rules == [
+        [], ["test-failed"], ["bad-input"], ["bad-input"], ["text-encoding"], ["bad-input"], ["bad-input"],
+        ["bad-input"], ["entry-point-missing"], [],
+    ]  # fmt: skip
+    assert all(
+        set(issue) == {"severity", "rule", "message", "line"} for v in verdicts for issue in v["issues"]
+    )
+
+
+def test_an_unreadable_file_ends_with_two(sandbox_data: Path, tmp_path: Path) -> None:
+    code, verdicts, errors = validate_atom("--jsonl", str(tmp_path / "none"), data=sandbox_data)
+    assert (code, verdicts) == (2, [])
+    assert "No such file" in errors
+    assert "Traceback" not in errors
