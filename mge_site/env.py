@@ -200,6 +200,8 @@ VARIABLES: tuple[Variable, ...] = (
         "lognormal:0.4,0.5",
         "seconds the scripted model thinks: a number or lognormal:median,sigma",
     ),
+    Variable("MGE_THROTTLE_WRITES", whole(1, 1_000_000), 100, "writing requests of the REST interface that a user may make in a minute"),
+    Variable("MGE_THROTTLE_READS", whole(1, 1_000_000), 1000, "reading requests of the REST interface that a user may make in a minute"),
     Variable("MGE_NODE_ID", uuid.UUID, None, "set by commands that start workers: the name of their node"),
     Variable(
         "MGE_REQUIRE", words, (), "test suite only: things whose absence is a failure instead of NOT RUN"

@@ -54,6 +54,7 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "executions.api.request_ids.RequestIdMiddleware",
     "django_prometheus.middleware.PrometheusBeforeMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
@@ -184,21 +185,41 @@ CONTENT_SECURITY_POLICY = {
     },
 }
 REST_FRAMEWORK: dict[str, Any] = {
-    "DEFAULT_AUTHENTICATION_CLASSES": ["rest_framework.authentication.SessionAuthentication"],
+    # The token first: it names the challenge of a 401, and a request that brings one is judged by it alone.
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "executions.api.authentication.TokenAuthentication",
+        "rest_framework.authentication.SessionAuthentication",
+    ],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
-    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
-    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "DEFAULT_PARSER_CLASSES": ["executions.api.parsing.LimitedJSONParser"],
+    "DEFAULT_THROTTLE_CLASSES": ["executions.api.throttles.UserThrottle"],
+    "EXCEPTION_HANDLER": "executions.api.errors.answer",
+    "DEFAULT_SCHEMA_CLASS": "executions.api.documentation.OperationSchema",
     "UNAUTHENTICATED_USER": "django.contrib.auth.models.AnonymousUser",
 }
 SPECTACULAR_SETTINGS: dict[str, Any] = {
     "TITLE": "MGE Execution",
     "VERSION": "2",
+    "DESCRIPTION": "Masterplans, their executions, and what came of every atom.",
+    "PREPROCESSING_HOOKS": ["executions.api.documentation.one_path_each"],
+    "SORT_OPERATION_PARAMETERS": False,
+    "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
+    "ENUM_NAME_OVERRIDES": {
+        "ExecutionStatus": "executions.api.words.EXECUTION_STATUSES",
+        "OriginalStatus": "executions.api.words.ORIGINAL_STATUSES",
+        "WaveStatus": "executions.api.words.WAVE_STATUSES",
+        "AtomStatus": "executions.api.words.ATOM_STATUSES",
+        "AttemptStatus": "executions.api.words.ATTEMPT_STATUSES",
+    },
     "SERVE_INCLUDE_SCHEMA": False,
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "REDOC_DIST": "SIDECAR",
 }
+
+MGE_THROTTLE_WRITES: int = ENVIRONMENT["MGE_THROTTLE_WRITES"]
+MGE_THROTTLE_READS: int = ENVIRONMENT["MGE_THROTTLE_READS"]
 
 # --- Engine ---------------------------------------------------------------------------------------------------------
 

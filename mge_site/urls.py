@@ -3,8 +3,13 @@
 from django.contrib import admin
 from django.urls import URLPattern, URLResolver, include, path
 
+from executions.api.probes import healthz, readyz
+
 urlpatterns: list[URLPattern | URLResolver] = [
     path("admin/", admin.site.urls),
+    path("api/", include("executions.api.urls")),
+    path("healthz", healthz),
+    path("readyz", readyz),
     path("accounts/", include("executions.dashboard.account_urls")),
     path("", include("executions.dashboard.urls")),
 ]

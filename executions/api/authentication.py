@@ -23,7 +23,9 @@ class TokenAuthentication(BaseAuthentication):
             return None
         owner = owner_of(text.strip())
         if owner is None:
-            raise AuthenticationFailed("the token is unknown, revoked or expired; `manage.py token create` makes one")
+            raise AuthenticationFailed(
+                "the token is unknown, revoked or expired; `manage.py token create` makes one"
+            )
         return owner, None
 
     def authenticate_header(self, request: Request) -> str:
@@ -35,4 +37,8 @@ class TokenScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-ca
     name = "token"
 
     def get_security_definition(self, auto_schema: Any) -> dict[str, str]:
-        return {"type": "http", "scheme": "bearer", "description": "A token from `manage.py token create USERNAME`."}
+        return {
+            "type": "http",
+            "scheme": "bearer",
+            "description": "A token from `manage.py token create USERNAME`.",
+        }

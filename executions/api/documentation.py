@@ -1,18 +1,13 @@
-"""What the OpenAPI document says beyond what views and shapes say themselves: statuses, slashes, and its pages."""
+"""What the OpenAPI document says beyond what views and shapes say themselves: statuses and slashes."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from functools import lru_cache
 from typing import Any
 
-from drf_spectacular.generators import SchemaGenerator
+from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.utils import OpenApiResponse
-from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 from rest_framework import serializers
-from rest_framework.permissions import AllowAny
-from rest_framework.request import Request
-from rest_framework.response import Response
 
 from executions.api.errors import PROBLEM_TYPE
 
@@ -52,13 +47,17 @@ class ProblemBody(serializers.Serializer[Any]):
     code = serializers.CharField()
     detail = serializers.CharField()
     problems = FoundProblem(many=True, required=False)
-    state = serializers.CharField(required=False, help_text="of the execution, where an action does not fit it")
+    state = serializers.CharField(
+        required=False, help_text="of the execution, where an action does not fit it"
+    )
     model = serializers.CharField(required=False, help_text="whose cost was not confirmed")
     retry_after = serializers.IntegerField(required=False, help_text="seconds")
     request_id = serializers.CharField(required=False, help_text="of a failure inside")
 
 
-def answers(good: Mapping[Any, Any], statuses: Iterable[int] = (), *, original: bool = False) -> dict[Any, Any]:
+def answers(
+    good: Mapping[Any, Any], statuses: Iterable[int] = (), *, original: bool = False
+) -> dict[Any, Any]:
     """The responses of an operation: the good ones, those `statuses`, and those that every operation has."""
     responses = dict(good)
     for status in sorted({*statuses, *ALWAYS}):
@@ -67,35 +66,27 @@ def answers(good: Mapping[Any, Any], statuses: Iterable[int] = (), *, original: 
     return responses
 
 
+class OperationSchema(AutoSchema):
+    """How drf-spectacular describes an operation of ours."""
+
+    def get_description(self) -> str:  # type: ignore[override]
+        return ""  # where nothing is said of an operation; a view's docstring is for those who read the code
+
+    def _is_list_view(self, serializer: Any = None) -> bool:
+        if serializer is not None:
+            return bool(super()._is_list_view(serializer))
+        # The package would guess from the first response, and takes that of an error for it.
+        return self.method == "GET" and getattr(self.view, "pagination_class", None) is not None
+
+
 def one_path_each(endpoints: list[tuple[str, str, str, Any]]) -> list[tuple[str, str, str, Any]]:
     """Every route answers with and without a slash at its end; described is the one that is written in our texts."""
-    return [one for one in endpoints if one[0].startswith("/api/v2/") and one[0].endswith("/") != _is_originals(one[0])]
+    return [
+        one
+        for one in endpoints
+        if one[0].startswith("/api/v2/") and one[0].endswith("/") != _is_originals(one[0])
+    ]
 
 
 def _is_originals(path: str) -> bool:
     return path.startswith("/api/v2/execution/")
-
-
-class SchemaView(SpectacularAPIView):
-    """The OpenAPI document, as YAML or, where asked for by Accept or `?format=json`, as JSON. It tells of no data, so all may read it."""
-
-    authentication_classes = ()
-    permission_classes = (AllowAny,)
-
-    def _get_schema_response(self, request: Request) -> Response:
-        return Response(_schema())
-
-
-@lru_cache(maxsize=1)
-def _schema() -> Any:
-    """Made once a process: it takes half a second, and does not change."""
-    return SchemaGenerator().get_schema(request=None, public=True)  # type: ignore[no-untyped-call]
-
-
-class DocsView(SpectacularSwaggerSplitView):
-    """Swagger's page from the sidecar package. Its script comes from an address of its own and its look from a style sheet,
-    so that it works under a policy without inline scripts and styles."""
-
-    authentication_classes = ()
-    permission_classes = (AllowAny,)
-    template_name = "api/docs.html"

@@ -63,7 +63,13 @@ def answer(exception: Exception, context: Mapping[str, Any]) -> Response:
         body = {"detail": problem.detail}
     else:
         title = HTTPStatus(problem.status).phrase
-        body = {"type": "about:blank", "title": title, "status": problem.status, "code": problem.code, "detail": problem.detail}
+        body = {
+            "type": "about:blank",
+            "title": title,
+            "status": problem.status,
+            "code": problem.code,
+            "detail": problem.detail,
+        }
         body.update(problem.more)
     if problem.status >= 500:
         body["request_id"] = request_id(request)
@@ -79,9 +85,13 @@ def problem_of(exception: Exception, *, original: bool) -> Problem | None:
         case NotFound() | Http404() | exceptions.NotFound():
             return Problem(404, "not_found", str(exception) or "there is no such thing")
         case WrongState():
-            return Problem(400 if original else 409, "wrong_state", str(exception), {"state": exception.status})
+            return Problem(
+                400 if original else 409, "wrong_state", str(exception), {"state": exception.status}
+            )
         case InvalidSettings():
-            return Problem(400, "invalid_settings", _listed(exception.problems), {"problems": _plain(exception.problems)})
+            return Problem(
+                400, "invalid_settings", _listed(exception.problems), {"problems": _plain(exception.problems)}
+            )
         case StartRefused():
             return Problem(409, "start_refused", str(exception))
         case ExportRefused():
@@ -98,21 +108,25 @@ def problem_of(exception: Exception, *, original: bool) -> Problem | None:
 def _of_masterplan(exception: InvalidMasterplan) -> Problem:
     problems = [{"place": one.place, "line": one.line, "message": one.message} for one in exception.problems]
     count = f"{len(problems)} problems" if len(problems) > 1 else "1 problem"
-    return Problem(400, "invalid_masterplan", f"the masterplan has {count}; nothing was stored", {"problems": problems})
+    return Problem(
+        400, "invalid_masterplan", f"the masterplan has {count}; nothing was stored", {"problems": problems}
+    )
 
 
 def _of_framework(exception: exceptions.APIException, *, original: bool) -> Problem:
     match exception:
         case exceptions.ValidationError():
             problems = list(_flat(exception.detail))
-            text = _listed([f"{one['place']}: {one['message']}" if one["place"] else one["message"] for one in problems])
+            text = _listed(
+                [f"{one['place']}: {one['message']}" if one["place"] else one["message"] for one in problems]
+            )
             # The original's framework said 422 to a body of the wrong shape.
             return Problem(422 if original else 400, "invalid_request", text, {"problems": problems})
         case exceptions.NotAuthenticated() | exceptions.AuthenticationFailed():
             headers = {"WWW-Authenticate": getattr(exception, "auth_header", "Bearer")}
             return Problem(401, "not_authenticated", str(exception.detail), headers=headers)
         case exceptions.Throttled():
-            wait = max(1, math.ceil(exception.wait or 1))
+            wait = max(1, math.ceil(getattr(exception, "wait", None) or 1))
             text = f"too many requests; go on in {wait} seconds"
             return Problem(429, "too_many_requests", text, {"retry_after": wait}, {"Retry-After": str(wait)})
     code = {400: "malformed", 403: "not_allowed", 405: "method_not_allowed", 415: "unsupported_media_type"}
@@ -125,7 +139,9 @@ def _flat(detail: Any, place: str = "") -> list[dict[str, Any]]:
         return [
             one
             for key, value in detail.items()
-            for one in _flat(value, place if key == "non_field_errors" else f"{place}.{key}" if place else str(key))
+            for one in _flat(
+                value, place if key == "non_field_errors" else f"{place}.{key}" if place else str(key)
+            )
         ]
     if isinstance(detail, Sequence) and not isinstance(detail, str):
         return [one for value in detail for one in _flat(value, place)]

@@ -46,5 +46,5 @@ class Body(serializers.Serializer[Any]):
             raise serializers.ValidationError({"non_field_errors": "the body must be a JSON object"})
         unknown = sorted(set(data) - set(self.fields))
         if unknown:
-            raise serializers.ValidationError({name: "is not known here" for name in unknown})
+            raise serializers.ValidationError(dict.fromkeys(unknown, "is not known here"))
         return super().to_internal_value(data)

@@ -89,7 +89,12 @@ class Health(OriginalView):
     def get(self, request: Request) -> Response:
         at_rest = sorted({*EXECUTION_ENDED, ExecutionStatus.PAUSED})
         active = Execution.objects.visible_to(self.user).filter(~Q(status__in=at_rest)).count()
-        health = {"service": "mge-execution", "status": "healthy", "version": VERSION, "active_executions": active}
+        health = {
+            "service": "mge-execution",
+            "status": "healthy",
+            "version": VERSION,
+            "active_executions": active,
+        }
         return Response(shapes.HealthResponse(health).data)
 
 
@@ -135,7 +140,9 @@ class WaveStatus(OriginalView):
         summary="State of one wave",
         parameters=[
             EXECUTION_ID,
-            OpenApiParameter("wave_id", {"type": "integer", "minimum": 1}, OpenApiParameter.PATH, description="its number"),
+            OpenApiParameter(
+                "wave_id", {"type": "integer", "minimum": 1}, OpenApiParameter.PATH, description="its number"
+            ),
         ],
         responses=answers({200: shapes.WaveResponse}, (400, 404), original=True),
         tags=["execution"],
@@ -143,7 +150,11 @@ class WaveStatus(OriginalView):
     def get(self, request: Request, execution_id: str, wave_id: str) -> Response:
         execution = self.find_execution(execution_id)
         number = int(wave_id) if WAVE_NUMBER.fullmatch(wave_id) else 0
-        wave = Wave.objects.filter(execution=execution, number=number).values("number", "execution_id", "status").first()
+        wave = (
+            Wave.objects.filter(execution=execution, number=number)
+            .values("number", "execution_id", "status")
+            .first()
+        )
         if wave is None:
             raise NotFound(f"there is no such wave: this execution has {execution.waves_total}")
         return Response(shapes.WaveResponse({**wave, "current": number == execution.current_wave}).data)
@@ -155,7 +166,9 @@ class AtomStatus(OriginalView):
         summary="State and accepted code of one atom",
         parameters=[
             EXECUTION_ID,
-            OpenApiParameter("atom_id", str, OpenApiParameter.PATH, description="its key, or the UUID of its run"),
+            OpenApiParameter(
+                "atom_id", str, OpenApiParameter.PATH, description="its key, or the UUID of its run"
+            ),
         ],
         responses=answers({200: shapes.AtomResponse}, (400, 404), original=True),
         tags=["execution"],

@@ -6,24 +6,28 @@ from datetime import datetime
 from typing import Any
 
 from django.utils import timezone
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from executions.api import words
 from executions.api.fields import Body, Settings, Truth, UuidText
 from executions.models import AtomRun, Execution
 from executions.services.reports import usd
 from executions.states import ORIGINAL_WORD, AtomStatus, ExecutionStatus
 
-WORDS = sorted(set(ORIGINAL_WORD.values()))
-
 
 def seconds_between(started_at: datetime | None, ended_at: datetime | None) -> float:
     """Seconds from the start to the end, or until now while there is none; 0 before the start."""
-    return 0.0 if started_at is None else round(((ended_at or timezone.now()) - started_at).total_seconds(), 3)
+    return (
+        0.0 if started_at is None else round(((ended_at or timezone.now()) - started_at).total_seconds(), 3)
+    )
 
 
 class StartRequest(Body):
     masterplan_id = UuidText(help_text="of a stored masterplan: `POST /api/v2/masterplans/`")
-    settings = Settings(required=False, help_text="as for `run_masterplan --set`, e.g. `{\"max_concurrency\": 10}`")
+    settings = Settings(
+        required=False, help_text='as for `run_masterplan --set`, e.g. `{"max_concurrency": 10}`'
+    )
     confirm_cost = Truth(required=False, default=False, help_text="agree to pay for a model that has a price")
 
 
@@ -33,8 +37,9 @@ class _OfExecution(serializers.Serializer[Execution]):
     execution_id = serializers.UUIDField(source="id")
     masterplan_id = serializers.UUIDField()
     status = serializers.SerializerMethodField()
-    state = serializers.ChoiceField(source="status", choices=[one.value for one in ExecutionStatus])
+    state = serializers.ChoiceField(source="status", choices=words.EXECUTION_STATUSES)
 
+    @extend_schema_field(serializers.ChoiceField(choices=words.ORIGINAL_STATUSES))
     def get_status(self, execution: Execution) -> str:
         return ORIGINAL_WORD[ExecutionStatus(execution.status)]
 
@@ -59,7 +64,9 @@ class _Counted(_OfExecution):
 
 class _Billed(serializers.Serializer[Execution]):
     total_cost_usd = serializers.SerializerMethodField()
-    total_time_seconds = serializers.SerializerMethodField(help_text="from the first claim to the end, or until now")
+    total_time_seconds = serializers.SerializerMethodField(
+        help_text="from the first claim to the end, or until now"
+    )
     started_at = serializers.DateTimeField(allow_null=True)
     completed_at = serializers.DateTimeField(source="ended_at", allow_null=True)
 
@@ -86,7 +93,7 @@ class MetricsResponse(ProgressResponse, _Billed):
 class WaveResponse(serializers.Serializer[Any]):
     wave_id = serializers.IntegerField(source="number", help_text="from 1")
     execution_id = serializers.UUIDField()
-    status = serializers.ChoiceField(choices=["pending", "running", "completed", "cancelled"])
+    status = serializers.ChoiceField(choices=words.WAVE_STATUSES)
     current = serializers.BooleanField(help_text="whether it is the execution's current wave")
 
 
@@ -94,9 +101,11 @@ class AtomResponse(serializers.Serializer[AtomRun]):
     atom_id = serializers.CharField(source="key")
     execution_id = serializers.UUIDField()
     success = serializers.SerializerMethodField(help_text="true once an answer was accepted")
-    state = serializers.ChoiceField(source="status", choices=[one.value for one in AtomStatus])
+    state = serializers.ChoiceField(source="status", choices=words.ATOM_STATUSES)
     attempts = serializers.IntegerField(help_text="with a verdict")
-    code = serializers.CharField(source="accepted.code", default=None, allow_null=True, help_text="the accepted code")
+    code = serializers.CharField(
+        source="accepted.code", default=None, allow_null=True, help_text="the accepted code"
+    )
     error = serializers.SerializerMethodField()
     time_seconds = serializers.SerializerMethodField()
 
@@ -126,4 +135,6 @@ class HealthResponse(serializers.Serializer[Any]):
     service = serializers.CharField()
     status = serializers.CharField()
     version = serializers.CharField()
-    active_executions = serializers.IntegerField(help_text="of those that you see: pending or at work, neither paused nor ended")
+    active_executions = serializers.IntegerField(
+        help_text="of those that you see: pending or at work, neither paused nor ended"
+    )

@@ -32,7 +32,9 @@ class KeysetPagination(CursorPagination):
         ordering: tuple[str, ...] = view.keyset(request)
         return ordering
 
-    def paginate_queryset(self, queryset: QuerySet[Any], request: Request, view: Any = None) -> list[Any] | None:
+    def paginate_queryset(  # type: ignore[override]  # keysets are columns: no other sequence will do
+        self, queryset: QuerySet[Any], request: Request, view: Any = None
+    ) -> list[Any] | None:
         self._field = queryset.model._meta.get_field(view.keyset(request)[0].lstrip("-"))
         return super().paginate_queryset(queryset, request, view)
 

@@ -22,7 +22,10 @@ class LimitedJSONParser(BaseParser):
     media_type = "application/json"
 
     def parse(
-        self, stream: IO[bytes], media_type: str | None = None, parser_context: Mapping[str, Any] | None = None
+        self,
+        stream: IO[bytes],
+        media_type: str | None = None,
+        parser_context: Mapping[str, Any] | None = None,
     ) -> Any:
         body = read_body(stream, parser_context or {}, MOST_BYTES)
         try:
@@ -41,8 +44,11 @@ class JSONMasterplanParser(BaseParser):
     media_type = "application/json"
     most_bytes = MAX_FILE_BYTES
 
-    def parse(
-        self, stream: IO[bytes], media_type: str | None = None, parser_context: Mapping[str, Any] | None = None
+    def parse(  # type: ignore[override]  # a view that takes this parser takes bytes
+        self,
+        stream: IO[bytes],
+        media_type: str | None = None,
+        parser_context: Mapping[str, Any] | None = None,
     ) -> bytes:
         return read_body(stream, parser_context or {}, self.most_bytes)
 

@@ -6,28 +6,40 @@ from typing import Any
 
 from rest_framework import serializers
 
+from executions.api import words
 from executions.api.fields import Body, Text
 from executions.api.original_shapes import seconds_between
 from executions.models import Atom, AtomRun, Attempt, Call, Execution, Issue, Masterplan, Wave
 from executions.services.explain import why_waiting
 from executions.services.reports import event_json, usd
-from executions.states import AtomStatus, ExecutionStatus, WaveStatus
 
 LONGEST_WHY = 1000
 
 
 class Why(Body):
-    why = Text(required=False, allow_blank=True, default="", max_length=LONGEST_WHY, help_text="kept in the history")
+    why = Text(
+        required=False, allow_blank=True, default="", max_length=LONGEST_WHY, help_text="kept in the history"
+    )
 
 
 class MasterplanSummary(serializers.ModelSerializer[Masterplan]):
-    owner = serializers.SlugRelatedField("username", read_only=True, allow_null=True)
-    team = serializers.SlugRelatedField("name", read_only=True, allow_null=True)
+    owner = serializers.CharField(source="owner.username", default=None, allow_null=True)
+    team = serializers.CharField(source="team.name", default=None, allow_null=True)
 
     class Meta:
         model = Masterplan
-        fields = ("id", "name", "version", "description", "owner", "team", "atoms_total", "waves_total", "created_at")
-        read_only_fields = fields
+        fields: tuple[str, ...] = (
+            "id",
+            "name",
+            "version",
+            "description",
+            "owner",
+            "team",
+            "atoms_total",
+            "waves_total",
+            "created_at",
+        )
+        read_only_fields: tuple[str, ...] = fields
 
 
 class MasterplanDetail(MasterplanSummary):
@@ -36,10 +48,12 @@ class MasterplanDetail(MasterplanSummary):
     acceptance_tests = serializers.ListField(child=serializers.CharField())
     approvals = serializers.ListField(child=serializers.IntegerField())
     defaults = serializers.DictField()
-    warnings = serializers.ListField(child=serializers.CharField(), help_text="what is odd about the document")
+    warnings = serializers.ListField(
+        child=serializers.CharField(), help_text="what is odd about the document"
+    )
 
     class Meta(MasterplanSummary.Meta):
-        fields = (
+        fields: tuple[str, ...] = (
             *MasterplanSummary.Meta.fields,
             "instructions",
             "requires",
@@ -50,7 +64,7 @@ class MasterplanDetail(MasterplanSummary):
             "warnings",
             "digest",
         )
-        read_only_fields = fields
+        read_only_fields: tuple[str, ...] = fields
 
 
 class StoredMasterplans(serializers.Serializer[Any]):
@@ -65,7 +79,7 @@ class PlannedAtom(serializers.ModelSerializer[Atom]):
 
     class Meta:
         model = Atom
-        fields = (
+        fields: tuple[str, ...] = (
             "key",
             "name",
             "wave",
@@ -82,21 +96,21 @@ class PlannedAtom(serializers.ModelSerializer[Atom]):
             "depends_on",
             "approval",
         )
-        read_only_fields = fields
+        read_only_fields: tuple[str, ...] = fields
 
 
 class NamedMasterplan(serializers.ModelSerializer[Masterplan]):
     class Meta:
         model = Masterplan
-        fields = ("id", "name", "version")
-        read_only_fields = fields
+        fields: tuple[str, ...] = ("id", "name", "version")
+        read_only_fields: tuple[str, ...] = fields
 
 
 class ExecutionSummary(serializers.ModelSerializer[Execution]):
     masterplan = NamedMasterplan()
-    owner = serializers.SlugRelatedField("username", read_only=True, allow_null=True)
-    team = serializers.SlugRelatedField("name", read_only=True, allow_null=True)
-    status = serializers.ChoiceField(choices=[one.value for one in ExecutionStatus])
+    owner = serializers.CharField(source="owner.username", default=None, allow_null=True)
+    team = serializers.CharField(source="team.name", default=None, allow_null=True)
+    status = serializers.ChoiceField(choices=words.EXECUTION_STATUSES)
     atoms_unsuccessful = serializers.IntegerField(help_text="ended without success")
     completion_percent = serializers.FloatField()
     precision_percent = serializers.FloatField(help_text="succeeded of all atoms")
@@ -106,7 +120,7 @@ class ExecutionSummary(serializers.ModelSerializer[Execution]):
 
     class Meta:
         model = Execution
-        fields = (
+        fields: tuple[str, ...] = (
             "id",
             "masterplan",
             "owner",
@@ -128,7 +142,7 @@ class ExecutionSummary(serializers.ModelSerializer[Execution]):
             "started_at",
             "ended_at",
         )
-        read_only_fields = fields
+        read_only_fields: tuple[str, ...] = fields
 
     def get_cost_usd(self, execution: Execution) -> float:
         return usd(execution.cost_nano_usd)
@@ -140,12 +154,14 @@ class ExecutionSummary(serializers.ModelSerializer[Execution]):
 class ExecutionDetail(ExecutionSummary):
     waits_for = serializers.SerializerMethodField(help_text="why nothing moves; empty while something does")
     reserved_usd = serializers.SerializerMethodField(help_text="reserved by calls in flight")
-    lost_usd = serializers.SerializerMethodField(help_text="possibly spent by calls whose outcome is not known")
+    lost_usd = serializers.SerializerMethodField(
+        help_text="possibly spent by calls whose outcome is not known"
+    )
     budget_usd = serializers.SerializerMethodField(help_text="the execution pauses at this cost")
     config = serializers.DictField(help_text="frozen when it started")
 
     class Meta(ExecutionSummary.Meta):
-        fields = (
+        fields: tuple[str, ...] = (
             *ExecutionSummary.Meta.fields,
             "waits_for",
             "run_number",
@@ -169,7 +185,7 @@ class ExecutionDetail(ExecutionSummary):
             "lost_usd",
             "budget_usd",
         )
-        read_only_fields = fields
+        read_only_fields: tuple[str, ...] = fields
 
     def get_waits_for(self, execution: Execution) -> str:
         return why_waiting(execution)
@@ -185,24 +201,32 @@ class ExecutionDetail(ExecutionSummary):
 
 
 class WaveShape(serializers.ModelSerializer[Wave]):
-    status = serializers.ChoiceField(choices=[one.value for one in WaveStatus])
+    status = serializers.ChoiceField(choices=words.WAVE_STATUSES)
 
     class Meta:
         model = Wave
-        fields = ("number", "status", "atoms_total", "atoms_succeeded", "atoms_unsuccessful", "started_at", "ended_at")
-        read_only_fields = fields
+        fields: tuple[str, ...] = (
+            "number",
+            "status",
+            "atoms_total",
+            "atoms_succeeded",
+            "atoms_unsuccessful",
+            "started_at",
+            "ended_at",
+        )
+        read_only_fields: tuple[str, ...] = fields
 
 
 class AtomSummary(serializers.ModelSerializer[AtomRun]):
     name = serializers.CharField(source="atom.name")
     target_path = serializers.CharField(source="atom.target_path")
-    status = serializers.ChoiceField(choices=[one.value for one in AtomStatus])
+    status = serializers.ChoiceField(choices=words.ATOM_STATUSES)
     assurance = serializers.CharField(help_text="of a succeeded atom: tested or static")
     reason = serializers.CharField(help_text="why it ended, in one word")
 
     class Meta:
         model = AtomRun
-        fields = (
+        fields: tuple[str, ...] = (
             "id",
             "key",
             "name",
@@ -217,14 +241,14 @@ class AtomSummary(serializers.ModelSerializer[AtomRun]):
             "started_at",
             "ended_at",
         )
-        read_only_fields = fields
+        read_only_fields: tuple[str, ...] = fields
 
 
 class IssueShape(serializers.ModelSerializer[Issue]):
     class Meta:
         model = Issue
-        fields = ("severity", "rule", "message", "line", "hint")
-        read_only_fields = fields
+        fields: tuple[str, ...] = ("severity", "rule", "message", "line", "hint")
+        read_only_fields: tuple[str, ...] = fields
 
 
 class CallShape(serializers.ModelSerializer[Call]):
@@ -236,7 +260,7 @@ class CallShape(serializers.ModelSerializer[Call]):
 
     class Meta:
         model = Call
-        fields = (
+        fields: tuple[str, ...] = (
             "id",
             "ordinal",
             "model",
@@ -259,13 +283,14 @@ class CallShape(serializers.ModelSerializer[Call]):
             "started_at",
             "ended_at",
         )
-        read_only_fields = fields
+        read_only_fields: tuple[str, ...] = fields
 
     def get_cost_usd(self, call: Call) -> float | None:
         return None if call.cost_nano_usd is None else usd(call.cost_nano_usd)
 
 
 class AttemptShape(serializers.ModelSerializer[Attempt]):
+    status = serializers.ChoiceField(choices=words.ATTEMPT_STATUSES)
     rung = serializers.DictField(help_text="what this attempt does differently")
     tests_passed = serializers.ListField(child=serializers.CharField())
     issues = IssueShape(many=True)
@@ -273,7 +298,7 @@ class AttemptShape(serializers.ModelSerializer[Attempt]):
 
     class Meta:
         model = Attempt
-        fields = (
+        fields: tuple[str, ...] = (
             "id",
             "generation",
             "number",
@@ -294,18 +319,20 @@ class AttemptShape(serializers.ModelSerializer[Attempt]):
             "started_at",
             "ended_at",
         )
-        read_only_fields = fields
+        read_only_fields: tuple[str, ...] = fields
 
 
 class AtomDetail(AtomSummary):
-    code = serializers.CharField(source="accepted.code", default=None, allow_null=True, help_text="the accepted code")
+    code = serializers.CharField(
+        source="accepted.code", default=None, allow_null=True, help_text="the accepted code"
+    )
     depends_on = serializers.ListField(source="atom.depends_on", child=serializers.CharField())
     tests = serializers.CharField(source="atom.tests")
-    attempt_rows = AttemptShape(many=True, help_text="every attempt, oldest first")
+    all_attempts = AttemptShape(source="attempt_rows", many=True, help_text="every attempt, oldest first")
 
     class Meta(AtomSummary.Meta):
-        fields = (*AtomSummary.Meta.fields, "code", "depends_on", "tests", "attempt_rows")
-        read_only_fields = fields
+        fields: tuple[str, ...] = (*AtomSummary.Meta.fields, "code", "depends_on", "tests", "all_attempts")
+        read_only_fields: tuple[str, ...] = fields
 
 
 class EventShape(serializers.Serializer[Any]):
@@ -317,7 +344,7 @@ class EventShape(serializers.Serializer[Any]):
     wave = serializers.IntegerField(required=False)
     atom = serializers.CharField(required=False, help_text="its key")
     attempt = serializers.IntegerField(required=False)
-    data = serializers.DictField()
+    data = serializers.DictField()  # type: ignore[assignment]  # a field of this name, not the serializer's property
 
     def to_representation(self, instance: Any) -> dict[str, Any]:
         return event_json(instance)
@@ -327,4 +354,4 @@ class EventPage(serializers.Serializer[Any]):
     events = EventShape(many=True)
     after = serializers.IntegerField(help_text="ask for what comes after this next")
     last_seq = serializers.IntegerField(help_text="number of the execution's last event when this was read")
-    status = serializers.ChoiceField(choices=[one.value for one in ExecutionStatus])
+    status = serializers.ChoiceField(choices=words.EXECUTION_STATUSES)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import uuid
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable
 from typing import Any, TypeVar, cast
 
 from django.contrib.auth.models import User
@@ -29,14 +29,15 @@ S = TypeVar("S", bound="Serializer[Any]")
 class OneRepresentation(BaseContentNegotiation):
     """Each route has one kind of answer; what the request would accept is not asked, so nobody gets a 406."""
 
-    def select_parser(self, request: Request, parsers: Sequence[BaseParser]) -> BaseParser | None:
+    def select_parser(self, request: Request, parsers: Iterable[BaseParser]) -> BaseParser | None:
         kind = (request.content_type or "").partition(";")[0].strip().lower()
         return next((parser for parser in parsers if parser.media_type == kind), None)
 
     def select_renderer(
-        self, request: Request, renderers: Sequence[BaseRenderer], format_suffix: str | None = None
+        self, request: Request, renderers: Iterable[BaseRenderer], format_suffix: str | None = None
     ) -> tuple[BaseRenderer, str]:
-        return renderers[0], renderers[0].media_type
+        renderer = next(iter(renderers))
+        return renderer, renderer.media_type
 
 
 class ApiView(APIView):
@@ -55,7 +56,7 @@ class ApiView(APIView):
         super().initial(request, *args, **kwargs)
         unknown = sorted(set(request.query_params) - set(self.parameters))
         if unknown and not self.original:
-            raise ValidationError({name: "is no parameter of this route" for name in unknown})
+            raise ValidationError(dict.fromkeys(unknown, "is no parameter of this route"))
 
     def demand(self, right: Right) -> None:
         """Raises PermissionDenied when the user's roles do not include this right."""
@@ -64,7 +65,12 @@ class ApiView(APIView):
 
     def find_execution(self, text: str) -> Execution:
         """Raises Refusal (400) when `text` is no UUID, NotFound when the user sees no such execution."""
-        found = Execution.objects.visible_to(self.user).select_related("masterplan").filter(pk=uuid_of(text)).first()
+        found = (
+            Execution.objects.visible_to(self.user)
+            .select_related("masterplan")
+            .filter(pk=uuid_of(text))
+            .first()
+        )
         if found is None:
             raise NotFound(f"there is no execution {text}")
         execution: Execution = found

@@ -56,6 +56,10 @@ class WaveRow:
     wave: Wave
     cells: tuple[Cell, ...]
 
+    @property
+    def ended(self) -> int:
+        return self.wave.atoms_succeeded + self.wave.atoms_unsuccessful
+
 
 @dataclass(frozen=True, slots=True)
 class AtomRow:
@@ -72,6 +76,11 @@ class EventRow:
     event: Event
     sentence: str
     part: str
+
+    @property
+    def subject(self) -> str:
+        """What an event is about that names no wave and no atom."""
+        return "control" if self.event.type.startswith("control.") else "execution"
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +136,8 @@ def execution_page(request: HttpRequest, execution_id: uuid.UUID) -> HttpRespons
             "events": event_rows(_latest_events(execution, before=None)),
             "why_waiting": why_waiting(execution),
             "price_kind": _price_kind(execution),
+            "tested": _tested_percent(execution),
+            "tokens": execution.input_tokens + execution.output_tokens,
             "may_operate": may(request.user, Right.OPERATE),
             "steering": steering(status),
             "steering_by_state": steering_by_state(),
@@ -204,6 +215,12 @@ def _spent(run_ids: list[uuid.UUID]) -> dict[uuid.UUID, tuple[int, int]]:
         one["attempt__atom_run"]: (one["cost"] or 0, (one["read"] or 0) + (one["written"] or 0))
         for one in sums
     }
+
+
+def _tested_percent(execution: Execution) -> float:
+    """The share of all atoms whose own tests ran and passed, in percent; 100 where there are none."""
+    tested = execution.atoms_succeeded - execution.atoms_static
+    return 100.0 * tested / execution.atoms_total if execution.atoms_total else 100.0
 
 
 def _price_kind(execution: Execution) -> str:

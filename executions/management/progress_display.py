@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, Self
 
@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
 
+Why = Callable[[Execution], str]
+
+
 class Display(Protocol):
     def __enter__(self) -> Self: ...
     def __exit__(
@@ -25,14 +28,16 @@ class Display(Protocol):
     def say(self, text: str) -> None: ...
 
 
-def display_for_stderr() -> Display:
-    return Bars() if sys.stderr.isatty() else Lines()
+def display_for_stderr(why: Why = why_waiting) -> Display:
+    """The display that fits stderr; `why` says in words why an execution does not move."""
+    return Bars(why) if sys.stderr.isatty() else Lines(why)
 
 
 class Lines:
     """One line when something changed that a person reading a log would want to know."""
 
-    def __init__(self) -> None:
+    def __init__(self, why: Why) -> None:
+        self._why = why
         self._last: dict[object, tuple[str, int, int]] = {}
         self._reasons: dict[object, str] = {}
 
@@ -53,7 +58,7 @@ class Lines:
             if self._last.get(execution.id) != seen:
                 self._last[execution.id] = seen
                 self.say(f"{execution.masterplan.name}: {summary_line(execution)}")
-            reason = why_waiting(execution) if execution.status not in EXECUTION_ENDED else ""
+            reason = self._why(execution) if execution.status not in EXECUTION_ENDED else ""
             if reason != self._reasons.get(execution.id, ""):
                 self._reasons[execution.id] = reason
                 if reason:
@@ -75,7 +80,7 @@ def summary_line(execution: Execution) -> str:
 class Bars:
     """A bar for each execution."""
 
-    def __init__(self) -> None:
+    def __init__(self, why: Why) -> None:
         from rich.console import Console
         from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
@@ -88,6 +93,7 @@ class Bars:
             TimeElapsedColumn(),
             console=Console(stderr=True),
         )
+        self._why = why
         self._bars: dict[object, TaskID] = {}
 
     def __enter__(self) -> Self:
@@ -114,7 +120,7 @@ class Bars:
                 f"wave {execution.current_wave}/{execution.waves_total} · {execution.attempts_total} attempts"
             )
             detail += f" · ${execution.cost_nano_usd / NANO:.4f}"
-            reason = why_waiting(execution) if execution.status not in EXECUTION_ENDED else execution.status
+            reason = self._why(execution) if execution.status not in EXECUTION_ENDED else execution.status
             if execution.atoms_unsuccessful:
                 detail += f" · {execution.atoms_unsuccessful} without success"
             if reason:

@@ -1,4 +1,4 @@
-"""How many requests each user made lately: what the processes of the site tell each other, so that limits hold over all of them."""
+"""How many requests each user made lately: what the site's processes tell each other, so that limits hold over all of them."""
 
 from __future__ import annotations
 

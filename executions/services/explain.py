@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from executions.engine.node import ALIVE as NODE_ALIVE
 from executions.engine.node import live_nodes
 from executions.models import AtomRun, Execution
 from executions.states import ATOM_LEASED, AtomStatus, ExecutionStatus
+
+__all__ = ["NODE_ALIVE", "why_waiting"]
 
 
 def why_waiting(execution: Execution) -> str:

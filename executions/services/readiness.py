@@ -11,8 +11,11 @@ from executions.engine.node import live_nodes
 
 
 def readiness() -> dict[str, str]:
-    """What was looked at, and why it is not ready: an empty text where it is. Tells nothing that only people of the site may know."""
-    return {name: _said(check) for name, check in (("database", _database), ("migrations", _migrations), ("workers", _workers))}
+    """What was looked at, and why it is not ready: an empty text where it is. Holds nothing that a stranger may not know."""
+    return {
+        name: _said(check)
+        for name, check in (("database", _database), ("migrations", _migrations), ("workers", _workers))
+    }
 
 
 def _said(check: Callable[[], str]) -> str:

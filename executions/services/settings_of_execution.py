@@ -14,7 +14,7 @@ from executions.services.errors import InvalidSettings
 
 DEFAULT_MODEL = "claude-sonnet-5-5"
 SCRIPTED_MODEL = "scripted-sonnet"
-VALIDATORS = ("text", "syntax", "contract", "tests")
+VALIDATORS = ("syntax", "contract", "tests")
 MOST_CONCURRENCY = 1000
 MOST_ATTEMPTS = 20
 

@@ -26,7 +26,9 @@ def create_token(*, owner: User, name: str = "", days: int | None = None) -> tup
     key_id = "".join(secrets.choice(KEY_ID_LETTERS) for _ in range(12))
     text = f"mge_{key_id}_{secrets.token_urlsafe(32)}"
     expires_at = None if days is None else datetime.now(UTC) + timedelta(days=days)
-    token = ApiToken.objects.create(key_id=key_id, digest=_digest(text), owner=owner, name=name, expires_at=expires_at)
+    token = ApiToken.objects.create(
+        key_id=key_id, digest=_digest(text), owner=owner, name=name, expires_at=expires_at
+    )
     return token, text
 
 
@@ -39,7 +41,11 @@ def owner_of(text: str) -> User | None:
     if token is None or not hmac.compare_digest(token.digest, _digest(text)):
         return None
     now = datetime.now(UTC)
-    if not token.enabled or not token.owner.is_active or (token.expires_at is not None and token.expires_at <= now):
+    if (
+        not token.enabled
+        or not token.owner.is_active
+        or (token.expires_at is not None and token.expires_at <= now)
+    ):
         return None
     if token.last_used_at is None or now - token.last_used_at >= USE_IS_NOTED_EVERY:
         ApiToken.objects.filter(pk=token.pk).update(last_used_at=now)

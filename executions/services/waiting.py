@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 import uuid
 from collections.abc import Callable, Sequence
@@ -13,6 +14,8 @@ from executions.engine.node import live_nodes
 from executions.engine.reconciler import reconcile
 from executions.models import Execution
 from executions.states import EXECUTION_ENDED, ExecutionStatus
+
+log = logging.getLogger(__name__)
 
 LOOK_S = 0.25
 RESTING = EXECUTION_ENDED | {ExecutionStatus.PAUSED}
@@ -45,7 +48,8 @@ def wait_until_resting(
                 if not live_nodes():
                     no_worker()
                 reconcile()
-        except DatabaseError:
+        except DatabaseError as error:
             # The database restarts or the connection broke: look again with a new one, give up only with the person.
+            log.warning("the database does not answer (%s); looking again", type(error).__name__)
             connection.close()
         time.sleep(LOOK_S)

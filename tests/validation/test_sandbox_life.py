@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import textwrap
 import time
 from collections.abc import Callable
@@ -119,6 +120,7 @@ def test_nothing_is_left_when_the_caller_is_killed(sandbox: Sandbox, sandbox_dat
         started = descendants(caller.pid)
         caller.send_signal(signal.SIGKILL)
     until(lambda: not processes_of(run_id) and not any(Path(f"/proc/{pid}").exists() for pid in started), 5)
+    assert not Path(tempfile.gettempdir(), f"mge-sandbox-{run_id}").exists()
 
 
 async def test_nothing_is_left_after_a_run(sandbox: Sandbox) -> None:

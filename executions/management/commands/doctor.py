@@ -82,6 +82,8 @@ def _isolation() -> Iterator[Line]:
         "unisolated": "unisolated: generated code runs with your rights, because MGE_EXECUTION says so",
     }[level]
     yield Line("level", said, bad=level in ("none", "unisolated"))
+    for check in found.refused:
+        yield Line(f"not granted: {check.name}", check.detail)
     for check in found.report:
         yield Line(
             check.name,

@@ -19,11 +19,13 @@ from executions.management.command import PlainCommand, Refused
 from executions.management.database import ensure_schema
 from executions.management.progress_display import Display, display_for_stderr, summary
 from executions.models import Execution, Masterplan
+from executions.planning.assembly import AssemblyConflict
 from executions.planning.delivery import ExportRefused, check_destination, write_export
 from executions.planning.format import load_file
 from executions.planning.specs import PlanSpec
 from executions.scripted_model.embedded import register_answers
 from executions.services.control import pause_execution, resume_execution
+from executions.services.explain import why_waiting
 from executions.services.export import export_of
 from executions.services.masterplans import store_masterplans
 from executions.services.reports import report
@@ -84,10 +86,9 @@ class Command(PlainCommand):
             _check_export(export)
         ensure_schema()
         executions = self._start(work, given, yes=options["yes"], scripted=scripted)
-        with display_for_stderr() as display:
-            ended = _run(executions, display)
+        ended = _run(executions)
         if export is not None:
-            write_export(export_of([execution.id for execution in ended]), export)
+            _export(ended, export)
         sys.stderr.write(summary(ended, project=None if export is None else str(export)) + "\n")
         if options["json"]:
             self.stdout.write(
@@ -189,20 +190,36 @@ def _refuse_unrunnable(given: dict[str, str], *, scripted: bool) -> None:
         )
 
 
-def _run(executions: Sequence[Execution], display: Display) -> list[Execution]:
+def _export(executions: Sequence[Execution], directory: Path) -> None:
+    try:
+        write_export(export_of([execution.id for execution in executions]), directory)
+    except (AssemblyConflict, ExportRefused) as error:
+        ids = ", ".join(str(execution.id) for execution in executions)
+        raise Refused(
+            f"nothing was exported, the results of {ids} are stored: {error}", SOME_FAILED
+        ) from error
+
+
+def _run(executions: Sequence[Execution]) -> list[Execution]:
     """Wait for the end; with no live node, workers of our own do the work. Ctrl-C pauses, a second one leaves at once."""
     own: list[Cluster] = []
+
+    def why(execution: Execution) -> str:
+        return "workers are starting" if own and not live_nodes() else why_waiting(execution)
+
+    with display_for_stderr(why) as display:
+        return _wait(executions, display, own)
+
+
+def _wait(executions: Sequence[Execution], display: Display, own: list[Cluster]) -> list[Execution]:
 
     def start_workers() -> None:
         if own and not own[-1].ended():
             return
         for dead in own:
             dead.stop(0)
-        display.say(
-            "no worker is running: starting workers for this run"
-            if not own
-            else "the workers ended: starting new ones"
-        )
+        if own:
+            display.say("the workers ended: starting new ones")
         own.append(Cluster())
 
     ids = [execution.id for execution in executions]

@@ -23,7 +23,9 @@ class Command(PlainCommand):
         create = verbs.add_parser("create", help="make a token and print it; it cannot be shown again")
         create.add_argument("username", metavar="USERNAME", help="whoever has the token acts as this user")
         create.add_argument("--name", default="", help="what it is used for")
-        create.add_argument("--days", type=int, metavar="N", help="how long it is good for (default: until revoked)")
+        create.add_argument(
+            "--days", type=int, metavar="N", help="how long it is good for (default: until revoked)"
+        )
         listing = verbs.add_parser("list", help="one line a token: key id, owner, state, last used, name")
         listing.add_argument("username", metavar="USERNAME", nargs="?", help="only this user's")
         revoke = verbs.add_parser("revoke", help="end a token")
@@ -59,4 +61,6 @@ class Command(PlainCommand):
             until = "" if token.expires_at is None else f" until {token.expires_at:%Y-%m-%d}"
             used = "never used" if token.last_used_at is None else f"used {token.last_used_at:%Y-%m-%d %H:%M}"
             state = "enabled" if token.enabled else "revoked"
-            self.stdout.write(f"{token.key_id} {token.owner.get_username()} {state}{until} {used} {token.name}".rstrip())
+            self.stdout.write(
+                f"{token.key_id} {token.owner.get_username()} {state}{until} {used} {token.name}".rstrip()
+            )

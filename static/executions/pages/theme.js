@@ -2,7 +2,7 @@
    A classic script on purpose: a module would run after the page has been shown in the other theme. */
 (() => {
   "use strict";
-  const KEY = "mge-theme";
+  const KEY = "theme"; // the same as the admin's: one choice for both
   const root = document.documentElement;
 
   const stored = () => {
@@ -21,12 +21,12 @@
   apply(stored());
 
   document.addEventListener("DOMContentLoaded", () => {
-    const current = stored() ?? "system";
+    const current = stored() ?? "auto";
     for (const input of document.querySelectorAll("input[name='theme']")) {
       input.checked = input.value === current;
       input.addEventListener("change", () => {
         try {
-          if (input.value === "system") localStorage.removeItem(KEY);
+          if (input.value === "auto") localStorage.removeItem(KEY);
           else localStorage.setItem(KEY, input.value);
         } catch {
           // the choice holds for this page only

@@ -46,7 +46,10 @@ class _FilterProgram(ctypes.Structure):
 def become_monitor() -> None:
     """Makes this process hard to reach and the parent of every orphan below it."""
     if _LINUX:
-        _prctl(_PR_SET_PDEATHSIG, _SIGKILL)
+        if os.getpid() == 1:
+            # Our end is everybody's. Elsewhere it must not come before we have killed the others and cleared
+            # the room, so there only the lifeline tells that the caller is gone.
+            _prctl(_PR_SET_PDEATHSIG, _SIGKILL)
         _prctl(_PR_SET_DUMPABLE, 0)
         _prctl(_PR_SET_CHILD_SUBREAPER, 1)
 

@@ -1,0 +1,202 @@
+"""Executions, waves and atom runs in the admin. The execution's page moves live, by the feed that all pages share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from django.contrib import admin, messages
+from django.contrib.admin import helpers
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.utils.safestring import SafeString
+
+from executions.admin.evidence import EvidenceAdmin, EvidenceInline, link, text_block, usd
+from executions.models import AtomRun, Attempt, Execution, Wave
+from executions.services.control import cancel_execution, pause_execution, resume_execution
+from executions.services.explain import why_waiting
+from executions.states import EXECUTION_ENDED, WrongState
+
+Verb = Callable[..., Any]
+MOST_ATOMS_SHOWN = 2000
+
+
+@admin.register(Execution)
+class ExecutionAdmin(EvidenceAdmin):
+    change_form_template = "admin/executions/execution/change_form.html"
+    list_display = (
+        "short_id",
+        "masterplan",
+        "status",
+        "progress",
+        "precision",
+        "attempts_total",
+        "cost",
+        "model",
+        "owner",
+        "created_at",
+    )
+    list_display_links = ("short_id",)
+    list_filter = ("status", "schedule", "model", "created_at", "owner")
+    list_select_related = ("masterplan", "owner")
+    search_fields = ("id", "masterplan__name", "model")
+    date_hierarchy = "created_at"
+    actions = ("pause", "resume", "cancel")
+
+    @admin.display(description="execution", ordering="id")
+    def short_id(self, execution: Execution) -> str:
+        return str(execution.id)[-12:]
+
+    @admin.display(description="atoms")
+    def progress(self, execution: Execution) -> str:
+        return f"{execution.atoms_ended} of {execution.atoms_total}"
+
+    @admin.display(description="precision")
+    def precision(self, execution: Execution) -> str:
+        return f"{execution.precision_percent:.1f} %"
+
+    @admin.display(description="cost", ordering="cost_nano_usd")
+    def cost(self, execution: Execution) -> str:
+        return usd(execution.cost_nano_usd)
+
+    def has_operate_permission(self, request: HttpRequest) -> bool:
+        """Who may steer: those who may change executions by Django's own permissions."""
+        return bool(request.user.has_perm("executions.change_execution"))
+
+    def change_view(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        execution = self.get_object(request, object_id)
+        extra: dict[str, Any] = {}
+        if isinstance(execution, Execution):
+            atoms = AtomRun.objects.filter(execution=execution).order_by("wave", "position")
+            by_wave: dict[int, list[AtomRun]] = {}
+            for atom in atoms[:MOST_ATOMS_SHOWN]:
+                by_wave.setdefault(atom.wave, []).append(atom)
+            waves = Wave.objects.filter(execution=execution).order_by("number")
+            extra = {
+                "execution": execution,
+                "ended": execution.status in EXECUTION_ENDED,
+                "waves": [(wave, by_wave.get(wave.number, [])) for wave in waves],
+                "cost": usd(execution.cost_nano_usd),
+                "waiting": why_waiting(execution),
+            }
+        return super().change_view(request, object_id, form_url, {**extra, **(extra_context or {})})
+
+    @admin.action(description="Pause the chosen executions", permissions=["operate"])
+    def pause(self, request: HttpRequest, queryset: QuerySet[Execution]) -> HttpResponse | None:
+        return self._confirmed(request, queryset, "pause", pause_execution)
+
+    @admin.action(description="Resume the chosen executions", permissions=["operate"])
+    def resume(self, request: HttpRequest, queryset: QuerySet[Execution]) -> HttpResponse | None:
+        return self._confirmed(request, queryset, "resume", resume_execution)
+
+    @admin.action(description="Cancel the chosen executions, for good", permissions=["operate"])
+    def cancel(self, request: HttpRequest, queryset: QuerySet[Execution]) -> HttpResponse | None:
+        return self._confirmed(request, queryset, "cancel", cancel_execution)
+
+    def _confirmed(
+        self, request: HttpRequest, queryset: QuerySet[Execution], name: str, verb: Verb
+    ) -> HttpResponse | None:
+        """Ask first, then do it for each; those in a wrong state are named and left alone."""
+        if request.POST.get("confirmed") != "yes":
+            context = {
+                **self.admin_site.each_context(request),
+                "title": f"{name.capitalize()} executions?",
+                "verb": name,
+                "executions": queryset.select_related("masterplan"),
+                "action_checkbox_name": helpers.ACTION_CHECKBOX_NAME,
+                "opts": self.model._meta,
+            }
+            return TemplateResponse(request, "admin/executions/execution/confirm.html", context)
+        done = 0
+        for execution in queryset:
+            try:
+                verb(execution_id=execution.id, actor=request.user, why=request.POST.get("why", "")[:500])
+                done += 1
+            except WrongState as error:
+                self.message_user(request, f"{execution.id}: {error}", messages.WARNING)
+        if done:
+            self.message_user(request, f"{name}: {done} executions", messages.SUCCESS)
+        return None
+
+
+@admin.register(Wave)
+class WaveAdmin(EvidenceAdmin):
+    list_display = (
+        "number",
+        "execution",
+        "status",
+        "atoms_total",
+        "atoms_succeeded",
+        "atoms_unsuccessful",
+        "started_at",
+        "ended_at",
+    )
+    list_filter = ("status", "started_at")
+    search_fields = ("execution__id", "execution__masterplan__name")
+
+
+class AttemptInline(EvidenceInline):
+    model = Attempt
+    fk_name = "atom_run"
+    fields = (
+        "number",
+        "kind",
+        "strategy",
+        "status",
+        "superseded",
+        "isolation",
+        "tests_total",
+        "started_at",
+        "ended_at",
+    )
+    readonly_fields = fields
+    max_num = 0
+
+
+@admin.register(AtomRun)
+class AtomRunAdmin(EvidenceAdmin):
+    list_display = (
+        "key",
+        "execution",
+        "wave",
+        "status",
+        "reason",
+        "attempts",
+        "assurance",
+        "deaths",
+        "ended_at",
+    )
+    list_filter = ("status", "reason", "assurance", "ended_at")
+    search_fields = ("key", "execution__id", "error")
+    inlines = (AttemptInline,)
+    fields = (
+        ("execution", "atom", "wave"),
+        ("status", "reason", "assurance"),
+        "shown_error",
+        "shown_code",
+        ("attempts", "faults", "deaths", "generation"),
+        ("lease_owner", "lease_until", "fence"),
+        ("not_before", "started_at", "ended_at"),
+    )
+
+    def get_readonly_fields(self, request: object, obj: object = None) -> tuple[str, ...]:
+        return ("shown_error", "shown_code")
+
+    @admin.display(description="error")
+    def shown_error(self, run: AtomRun) -> SafeString | str:
+        return text_block(run.error)
+
+    @admin.display(description="accepted code")
+    def shown_code(self, run: AtomRun) -> SafeString | str:
+        return text_block(run.accepted.code) if run.accepted is not None else "-"
+
+    @admin.display(description="execution")
+    def execution_link(self, run: AtomRun) -> SafeString | str:
+        return link(run.execution)

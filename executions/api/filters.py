@@ -1,0 +1,74 @@
+"""Filters of the lists. A value that is none of the choices is refused with 400."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import django_filters  # type: ignore[import-untyped]
+from django.db.models import Q, QuerySet
+
+from executions.models import AtomRun, Execution, Masterplan
+from executions.states import AtomStatus, ExecutionStatus
+
+
+class OrderedFilterSet(django_filters.FilterSet):  # type: ignore[misc]  # the package has no types
+    """Has the filter `ordering`, which says nothing about what is in the list: pagination reads it."""
+
+    @staticmethod
+    def leave(queryset: QuerySet[Any], name: str, value: Any) -> QuerySet[Any]:
+        return queryset
+
+
+class ExecutionFilter(OrderedFilterSet):
+    status = django_filters.MultipleChoiceFilter(
+        choices=[(one.value, one.value) for one in ExecutionStatus], help_text="repeat it for several"
+    )
+    masterplan = django_filters.UUIDFilter(field_name="masterplan_id", help_text="id of a masterplan")
+    created_after = django_filters.IsoDateTimeFilter(field_name="created_at", lookup_expr="gt")
+    created_before = django_filters.IsoDateTimeFilter(field_name="created_at", lookup_expr="lt")
+    search = django_filters.CharFilter(
+        method="find", help_text="part of the masterplan's name, or the start of the id"
+    )
+    ordering = django_filters.ChoiceFilter(
+        method="leave",
+        choices=[(one, one) for one in ("created_at", "-created_at")],
+        help_text="newest first unless said",
+    )
+
+    class Meta:
+        model = Execution
+        fields = ("status", "masterplan", "created_after", "created_before", "search", "ordering")
+
+    def find(self, queryset: QuerySet[Execution], name: str, value: str) -> QuerySet[Execution]:
+        matches = Q(masterplan__name__icontains=value)
+        hexadecimal = value.replace("-", "").lower()
+        if 0 < len(hexadecimal) <= 32 and set(hexadecimal) <= set("0123456789abcdef"):
+            matches |= Q(pk__gte=hexadecimal.ljust(32, "0"), pk__lte=hexadecimal.ljust(32, "f"))
+        return queryset.filter(matches)
+
+
+class MasterplanFilter(OrderedFilterSet):
+    search = django_filters.CharFilter(
+        field_name="name", lookup_expr="icontains", help_text="part of the name"
+    )
+    ordering = django_filters.ChoiceFilter(
+        method="leave",
+        choices=[(one, one) for one in ("created_at", "-created_at")],
+        help_text="newest first unless said",
+    )
+
+    class Meta:
+        model = Masterplan
+        fields = ("search", "ordering")
+
+
+class AtomFilter(django_filters.FilterSet):  # type: ignore[misc]  # the package has no types
+    status = django_filters.MultipleChoiceFilter(
+        choices=[(one.value, one.value) for one in AtomStatus], help_text="repeat it for several"
+    )
+    wave = django_filters.NumberFilter(min_value=1, max_value=1_000_000, decimal_places=0)
+    search = django_filters.CharFilter(field_name="key", lookup_expr="icontains", help_text="part of the key")
+
+    class Meta:
+        model = AtomRun
+        fields = ("status", "wave", "search")
