@@ -31,6 +31,10 @@ $(DEVELOPMENT): requirements-dev.txt $(RUNTIME)
 .PHONY: setup
 setup: $(RUNTIME) ## Make the environment in .venv, nothing else
 
+.PHONY: run
+run: $(RUNTIME) ## Serve the site with a sample execution running, until Ctrl-C (MGE_PORT, default 8000)
+	@exec $(MANAGE) serve
+
 .PHONY: demo
 demo: $(RUNTIME) ## Run the sample masterplan end to end with the scripted model; the project lands in var/demo/
 	@rm -rf var/demo
@@ -38,12 +42,12 @@ demo: $(RUNTIME) ## Run the sample masterplan end to end with the scripted model
 
 .PHONY: test
 test: $(DEVELOPMENT) ## Run the tests on SQLite; what this machine lacks is listed as NOT RUN
-	@$(PY) -m pytest -q
+	@$(PY) -m pytest -q -n 2 --dist worksteal
 
 .PHONY: test-services
 test-services: $(DEVELOPMENT) ## Run the same tests on PostgreSQL (MGE_TEST_DATABASE_URL, default postgres@127.0.0.1:5432)
 	@MGE_TEST_DATABASE_URL="$${MGE_TEST_DATABASE_URL:-postgres://postgres@127.0.0.1:5432/postgres}" \
-		MGE_REQUIRE="$${MGE_REQUIRE:+$$MGE_REQUIRE,}postgres" MGE_TEST_ENGINE=postgres $(PY) -m pytest -q
+		MGE_REQUIRE="$${MGE_REQUIRE:+$$MGE_REQUIRE,}postgres" MGE_TEST_ENGINE=postgres $(PY) -m pytest -q -n 2 --dist worksteal
 
 .PHONY: check
 check: $(DEVELOPMENT) ## Lint, format, types, migrations, import contracts

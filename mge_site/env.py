@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 UNISOLATED_WORDS = "unisolated, I accept"
 
@@ -94,6 +95,13 @@ def url(text: str) -> str:
     return text.rstrip("/")
 
 
+def site_url(text: str) -> str:
+    parts = urlsplit(url(text))
+    if not parts.hostname or parts.path or parts.query or parts.fragment or "@" in parts.netloc:
+        raise ValueError("must be scheme and host, with a port where there is one, and nothing else")
+    return f"{parts.scheme}://{parts.netloc}".lower()
+
+
 VARIABLES: tuple[Variable, ...] = (
     Variable(
         "MGE_DATA_DIR",
@@ -145,6 +153,7 @@ VARIABLES: tuple[Variable, ...] = (
         "how long a runner claims atoms before it hands over to the next",
     ),
     Variable("MGE_LEASE_SECONDS", real(1, 3600), 30.0, "how long a claim lives without a heartbeat"),
+    Variable("MGE_DRAIN_SECONDS", real(0, 3600), 7.0, "how long a stopping node lets calls in flight end"),
     Variable("MGE_RECONCILE_SECONDS", real(0.2, 60), 3.0, "how often lost work is looked for"),
     Variable(
         "MGE_COMMIT_WINDOW_MS",
@@ -200,8 +209,39 @@ VARIABLES: tuple[Variable, ...] = (
         "lognormal:0.4,0.5",
         "seconds the scripted model thinks: a number or lognormal:median,sigma",
     ),
-    Variable("MGE_THROTTLE_WRITES", whole(1, 1_000_000), 100, "writing requests of the REST interface that a user may make in a minute"),
-    Variable("MGE_THROTTLE_READS", whole(1, 1_000_000), 1000, "reading requests of the REST interface that a user may make in a minute"),
+    Variable(
+        "MGE_THROTTLE_WRITES",
+        whole(1, 1_000_000),
+        100,
+        "writing requests of the REST interface that a user may make in a minute",
+    ),
+    Variable(
+        "MGE_THROTTLE_READS",
+        whole(1, 1_000_000),
+        1000,
+        "reading requests of the REST interface that a user may make in a minute",
+    ),
+    Variable("MGE_HOST", str, "127.0.0.1", "IPv4 address or name on which `serve` listens"),
+    Variable("MGE_PORT", whole(0, 65535), 8000, "port on which `serve` listens; 0 takes a free one"),
+    Variable(
+        "MGE_PUBLIC_URL",
+        site_url,
+        "",
+        "address that browsers use, when it is not this machine's own: https://mge.example.org",
+    ),
+    Variable(
+        "MGE_STOP_GRACE_SECONDS",
+        real(0, 3600),
+        10.0,
+        "how long calls in flight may take when the workers are told to stop",
+    ),
+    Variable(
+        "MGE_METRICS_TOKEN",
+        str,
+        "",
+        "bearer token for /metrics from other machines (default: none, so only this machine and staff)",
+        secret=True,
+    ),
     Variable("MGE_NODE_ID", uuid.UUID, None, "set by commands that start workers: the name of their node"),
     Variable(
         "MGE_REQUIRE", words, (), "test suite only: things whose absence is a failure instead of NOT RUN"

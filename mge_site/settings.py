@@ -8,6 +8,7 @@ import uuid
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import dj_database_url
 from csp.constants import NONE, SELF
@@ -67,7 +68,7 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
     "axes.middleware.AxesMiddleware",
-    "django_prometheus.middleware.PrometheusAfterMiddleware",
+    "executions.metrics.watch.WatchMiddleware",
 ]
 
 ROOT_URLCONF = "mge_site.urls"
@@ -220,6 +221,20 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
 
 MGE_THROTTLE_WRITES: int = ENVIRONMENT["MGE_THROTTLE_WRITES"]
 MGE_THROTTLE_READS: int = ENVIRONMENT["MGE_THROTTLE_READS"]
+MGE_METRICS_TOKEN: str = ENVIRONMENT["MGE_METRICS_TOKEN"]
+
+# --- Where the site is found ------------------------------------------------------------------------------------------
+
+MGE_HOST: str = ENVIRONMENT["MGE_HOST"]
+MGE_PORT: int = ENVIRONMENT["MGE_PORT"]
+MGE_PUBLIC_URL: str = ENVIRONMENT["MGE_PUBLIC_URL"]
+MGE_STOP_GRACE_SECONDS: float = ENVIRONMENT["MGE_STOP_GRACE_SECONDS"]
+if MGE_HOST not in (*ALLOWED_HOSTS, "0.0.0.0"):  # noqa: S104  compared, not bound
+    ALLOWED_HOSTS.append(MGE_HOST)
+if MGE_PUBLIC_URL:
+    ALLOWED_HOSTS.append(str(urlsplit(MGE_PUBLIC_URL).hostname))
+    CSRF_TRUSTED_ORIGINS = [MGE_PUBLIC_URL]
+    SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = MGE_PUBLIC_URL.startswith("https://")
 
 # --- Engine ---------------------------------------------------------------------------------------------------------
 
@@ -228,6 +243,7 @@ MGE_MAX_IN_FLIGHT: int = ENVIRONMENT["MGE_MAX_IN_FLIGHT"]
 MGE_RUNNER_CAPACITY: int = ENVIRONMENT["MGE_RUNNER_CAPACITY"]
 MGE_SLICE_SECONDS: float = ENVIRONMENT["MGE_SLICE_SECONDS"]
 MGE_LEASE_SECONDS: float = ENVIRONMENT["MGE_LEASE_SECONDS"]
+MGE_DRAIN_SECONDS: float = ENVIRONMENT["MGE_DRAIN_SECONDS"]
 MGE_RECONCILE_SECONDS: float = ENVIRONMENT["MGE_RECONCILE_SECONDS"]
 MGE_COMMIT_WINDOW_MS: float = ENVIRONMENT["MGE_COMMIT_WINDOW_MS"]
 MGE_CALL_TIMEOUT_SECONDS: float = ENVIRONMENT["MGE_CALL_TIMEOUT_SECONDS"]

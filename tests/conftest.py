@@ -6,6 +6,7 @@ import os
 import shutil
 import socket
 import tempfile
+from collections import Counter
 from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
@@ -13,17 +14,16 @@ from urllib.parse import urlsplit
 
 import pytest
 
-ROOT = Path(__file__).resolve().parent.parent
-SHARED_DATA = ROOT.parent / "shared" / "data"
-ON_POSTGRES = os.environ.get("MGE_TEST_ENGINE") == "postgres"
-SERVER_URL = os.environ.get("MGE_TEST_DATABASE_URL", "")
-REQUIRED = {word.strip() for word in os.environ.get("MGE_REQUIRE", "").split(",") if word.strip()}
+from tests.ground import ON_POSTGRES, REQUIRED, SERVER_URL, SHARED_DATA
+
 _SCRATCH = Path(tempfile.mkdtemp(prefix="mge-tests-"))
 
 
 def _clean_environment() -> None:
     """Before Django reads its settings: nothing of the caller's endpoint, keys or database may reach a test."""
     for name in list(os.environ):
+        if name == "MGE_REQUIRE" or name.startswith("MGE_TEST_"):
+            continue  # the suite's own; its parallel processes read them again
         if name.startswith(("ANTHROPIC_", "MGE_")) or name in {"DATABASE_URL", "REDIS_URL", "SECRET_KEY"}:
             del os.environ[name]
     os.environ["MGE_DATA_DIR"] = str(_SCRATCH / "data")
@@ -67,10 +67,12 @@ def _missing(name: str) -> str:
             return "" if SHARED_DATA.is_dir() else "the shared masterplans are not beside the checkout"
         case "browser":
             return "" if shutil.which("chromium") else "chromium is not installed"
+        case "promtool":
+            return "" if shutil.which("promtool") else "promtool is not installed (Debian: package prometheus)"
     return f"nothing is known of {name!r}"
 
 
-_not_run: dict[str, int] = {}
+NOT_RUN = "NOT RUN: "
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -88,13 +90,14 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
             continue
         if name in REQUIRED:
             pytest.fail(f"MGE_REQUIRE names {name}, but {reason}")
-        _not_run[reason] = _not_run.get(reason, 0) + 1
-        pytest.skip(reason)
+        pytest.skip(NOT_RUN + reason)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    for reason, count in sorted(_not_run.items()):
-        terminalreporter.write_line(f"NOT RUN: {count} tests: {reason}", yellow=True)
+    skipped = [report.longrepr[2] for report in terminalreporter.stats.get("skipped", [])]
+    reasons = Counter(text.partition(NOT_RUN)[2] for text in skipped if NOT_RUN in text)
+    for reason, count in sorted(reasons.items()):
+        terminalreporter.write_line(f"{NOT_RUN}{count} tests: {reason}", yellow=True)
 
 
 def pytest_unconfigure() -> None:

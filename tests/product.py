@@ -17,7 +17,7 @@ from typing import Any
 
 import psycopg
 
-from tests.conftest import ON_POSTGRES, ROOT, SERVER_URL
+from tests.ground import ON_POSTGRES, ROOT, SERVER_URL
 
 
 class Product:

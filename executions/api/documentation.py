@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from drf_spectacular.extensions import OpenApiSerializerExtension
 from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.utils import OpenApiResponse
 from rest_framework import serializers
 
 from executions.api.errors import PROBLEM_TYPE
+from executions.api.fields import Body
 
 MEANING: Mapping[int, str] = {
     400: "What was sent cannot be used; the detail says what and why.",
@@ -64,6 +66,15 @@ def answers(
         body, content = (DetailBody, "application/json") if original else (ProblemBody, PROBLEM_TYPE)
         responses[status, content] = OpenApiResponse(body, MEANING[status])
     return responses
+
+
+class ClosedBody(OpenApiSerializerExtension):  # type: ignore[no-untyped-call]  # registers itself by being defined
+    target_class = Body
+    match_subclasses = True
+
+    def map_serializer(self, auto_schema: Any, direction: Any) -> Any:
+        schema = auto_schema._map_serializer(self.target, direction, bypass_extensions=True)
+        return {**schema, "additionalProperties": False}
 
 
 class OperationSchema(AutoSchema):

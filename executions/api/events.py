@@ -77,7 +77,7 @@ class Events(ApiView):
         if text is None:
             return kind(str(default))
         try:
-            number = kind(text) if text.isascii() and len(text) <= 20 else None
+            number = kind(text) if text.isascii() and len(text) <= 40 else None
         except ValueError:
             number = None
         if number is None or not low <= number <= high:

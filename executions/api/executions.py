@@ -39,7 +39,7 @@ class Executions(ListView):
     @extend_schema(
         operation_id="executions_list",
         summary="Executions that you see",
-        responses=answers({200: shapes.ExecutionSummary(many=True)}, (400,)),
+        responses=answers({200: shapes.ExecutionSummary(many=True)}, (400, 404)),
         tags=["executions"],
     )
     def get(self, request: Request) -> Response:

@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import django_filters  # type: ignore[import-untyped]
+from django.core.exceptions import ValidationError
 from django.db.models import Q, QuerySet
+from drf_spectacular.utils import extend_schema_field
 
 from executions.models import AtomRun, Execution, Masterplan
 from executions.states import AtomStatus, ExecutionStatus
+
+HIGHEST_WAVE = 1_000_000
+
+
+def can_be_told_in_utc(moment: datetime) -> None:
+    """The first and last hours of the calendar have no counterpart in another zone."""
+    try:
+        moment.astimezone(UTC)
+    except OverflowError:
+        raise ValidationError("lies outside the calendar") from None
 
 
 class OrderedFilterSet(django_filters.FilterSet):  # type: ignore[misc]  # the package has no types
@@ -24,8 +37,12 @@ class ExecutionFilter(OrderedFilterSet):
         choices=[(one.value, one.value) for one in ExecutionStatus], help_text="repeat it for several"
     )
     masterplan = django_filters.UUIDFilter(field_name="masterplan_id", help_text="id of a masterplan")
-    created_after = django_filters.IsoDateTimeFilter(field_name="created_at", lookup_expr="gt")
-    created_before = django_filters.IsoDateTimeFilter(field_name="created_at", lookup_expr="lt")
+    created_after = django_filters.IsoDateTimeFilter(
+        field_name="created_at", lookup_expr="gt", validators=[can_be_told_in_utc]
+    )
+    created_before = django_filters.IsoDateTimeFilter(
+        field_name="created_at", lookup_expr="lt", validators=[can_be_told_in_utc]
+    )
     search = django_filters.CharFilter(
         method="find", help_text="part of the masterplan's name, or the start of the id"
     )
@@ -66,7 +83,9 @@ class AtomFilter(django_filters.FilterSet):  # type: ignore[misc]  # the package
     status = django_filters.MultipleChoiceFilter(
         choices=[(one.value, one.value) for one in AtomStatus], help_text="repeat it for several"
     )
-    wave = django_filters.NumberFilter(min_value=1, max_value=1_000_000, decimal_places=0)
+    wave = extend_schema_field({"type": "integer", "minimum": 1, "maximum": HIGHEST_WAVE})(
+        django_filters.NumberFilter(min_value=1, max_value=HIGHEST_WAVE, decimal_places=0)
+    )
     search = django_filters.CharFilter(field_name="key", lookup_expr="icontains", help_text="part of the key")
 
     class Meta:

@@ -8,7 +8,6 @@ from django.contrib.auth.models import Group
 from django.db.models import QuerySet
 from django.utils import timezone
 from drf_spectacular.utils import OpenApiParameter, PolymorphicProxySerializer, extend_schema
-from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -21,6 +20,7 @@ from executions.api.views import ApiView, uuid_of
 from executions.models import Atom, Masterplan
 from executions.permissions import ROLES, Right
 from executions.planning.format import load_bytes
+from executions.services.errors import NotFound
 from executions.services.masterplans import store_masterplans
 
 MASTERPLAN_ID = OpenApiParameter("masterplan_id", {"type": "string", "format": "uuid"}, OpenApiParameter.PATH)
@@ -47,7 +47,7 @@ class Masterplans(ListView):
     @extend_schema(
         operation_id="masterplans_list",
         summary="Masterplans that you see",
-        responses=answers({200: shapes.MasterplanSummary(many=True)}, (400,)),
+        responses=answers({200: shapes.MasterplanSummary(many=True)}, (400, 404)),
         tags=["masterplans"],
     )
     def get(self, request: Request) -> Response:
@@ -66,7 +66,7 @@ class Masterplans(ListView):
         ],
         request={kind: {"type": "object", "properties": {"name": {"type": "string"}, "atoms": {"type": "array"}}}
                  for kind in ("application/json", "application/yaml")},
-        responses=answers({200: STORED, 201: STORED}, (400, *WITH_BODY)),
+        responses=answers({200: STORED, 201: STORED}, (400, 404, *WITH_BODY)),
         tags=["masterplans"],
         filters=False,
     )  # fmt: skip
@@ -89,7 +89,7 @@ class Masterplans(ListView):
             return None
         team = None if name in ROLES or "\0" in name else self.user.groups.filter(name=name).first()
         if team is None:
-            raise ValidationError({"team": "is not the name of a team of yours"})
+            raise NotFound("there is no such team of yours")
         return team
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 from django.core.exceptions import ValidationError as DjangoValidationError
@@ -11,6 +12,14 @@ from rest_framework.pagination import Cursor, CursorPagination
 from rest_framework.request import Request
 
 MOST = 500
+
+
+def _check(position: Any) -> None:
+    """Raises ValueError or OverflowError for a place that the database could not be asked for."""
+    if isinstance(position, datetime):
+        if position.tzinfo is None:
+            raise ValueError("a time without a zone")
+        position.astimezone(UTC)
 
 
 class KeysetPagination(CursorPagination):
@@ -42,9 +51,9 @@ class KeysetPagination(CursorPagination):
         try:
             cursor = super().decode_cursor(request)
             if cursor is not None and cursor.position is not None:
-                self._field.get_prep_value(self._field.to_python(cursor.position))
+                _check(self._field.to_python(cursor.position))
         except (NotFound, ValueError, OverflowError, TypeError, DjangoValidationError) as error:
-            raise ValidationError({"cursor": "is not one that was given out here"}) from error
+            raise NotFound("there is no such page: the cursor is not one that was given out here") from error
         return cursor
 
     def get_schema_operation_parameters(self, view: Any) -> list[dict[str, Any]]:

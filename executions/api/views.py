@@ -54,9 +54,16 @@ class ApiView(APIView):
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         super().initial(request, *args, **kwargs)
+        if not self.original and hasattr(self, (request.method or "").lower()):
+            self._check_parameters(request)
+
+    def _check_parameters(self, request: Request) -> None:
         unknown = sorted(set(request.query_params) - set(self.parameters))
-        if unknown and not self.original:
+        if unknown:
             raise ValidationError(dict.fromkeys(unknown, "is no parameter of this route"))
+        empty = [name for name, value in request.query_params.items() if not value and name != "search"]
+        if empty:
+            raise ValidationError(dict.fromkeys(empty, "must not be empty"))
 
     def demand(self, right: Right) -> None:
         """Raises PermissionDenied when the user's roles do not include this right."""

@@ -75,6 +75,12 @@ class AttemptView:
     compared_with: int | None
 
     @property
+    def version(self) -> str:
+        """Changes whenever anything that is shown of the attempt changes."""
+        open_calls = sum(1 for row in self.calls if not row.call.outcome)
+        return f"{self.attempt.status}.{self.attempt.superseded}.{len(self.calls)}.{open_calls}"
+
+    @property
     def cost_nano_usd(self) -> int:
         return sum(row.call.cost_nano_usd or 0 for row in self.calls)
 

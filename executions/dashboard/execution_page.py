@@ -203,6 +203,7 @@ def _atom_table(execution: Execution, filters: AtomFilters) -> dict[str, Any]:
         "atom_filters": filters,
         "atom_choices": ATOM_CHOICES,
         "next_atoms": filters.address(rows[-1].position) if more else "",
+        "this_atoms": filters.address(filters.after),
         "first_atoms": filters.address() if filters.after is not None else "",
     }
 

@@ -50,11 +50,11 @@ def steering(status: ExecutionStatus) -> Steering:
 
 
 NOTES: Mapping[ExecutionStatus, str] = {
-    S.PAUSING: "Pausing: no new call starts, calls in flight finish first.",
-    S.CANCELLING: "Cancelling: calls in flight are being aborted.",
-    S.COMPLETED: "It has ended: there is nothing to pause or cancel.",
-    S.FAILED: "It has ended: there is nothing to pause or cancel.",
-    S.CANCELLED: "It was cancelled: that is final. Start the masterplan again for a new execution.",
+    S.PAUSING: "No new call starts; calls in flight finish first.",
+    S.CANCELLING: "Calls in flight are being aborted.",
+    S.COMPLETED: "Ended: nothing to pause or cancel.",
+    S.FAILED: "Ended: nothing to pause or cancel.",
+    S.CANCELLED: "Cancelled: that is final.",
 }
 
 

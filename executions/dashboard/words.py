@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 from datetime import datetime, timedelta
 from decimal import Decimal
+from itertools import pairwise
 
 from django import template
 
@@ -13,6 +15,9 @@ from executions.dashboard.visible_text import visible
 
 register = template.Library()
 NANO = 1_000_000_000
+WRAPPED_FROM = 60
+"""A line this long, or longer, was probably ended by an editor, not by the writer."""
+_GOES_ON = re.compile(r"(?![-*#>|]\s|\d+[.)]\s)\S")
 NOTHING = "\N{EN DASH}"
 """Stands where there is no value."""
 
@@ -101,6 +106,19 @@ def utc(moment: datetime) -> str:
 @register.filter
 def short(identifier: uuid.UUID) -> str:
     return short_id(identifier)
+
+
+@register.filter
+def flowing(text: str) -> str:
+    """Prose that was wrapped by hand, without those line ends; lists, short lines and paragraphs stay as they are."""
+    lines = text.strip().split("\n")
+    joined = lines[:1]
+    for before, line in pairwise(lines):
+        if len(before) >= WRAPPED_FROM and _GOES_ON.match(line):
+            joined[-1] += " " + line
+        else:
+            joined.append(line)
+    return "\n".join(joined)
 
 
 @register.filter

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from executions.engine import dialect
 from executions.engine.claims import ClaimedAtom, hold, release
 from executions.engine.ledger import Stopped
-from executions.engine.progress import Ending, end_atom, settle
+from executions.engine.progress import Ending, end_atom, end_open_attempt
 from executions.engine.transaction import ExecutionTransaction, LockedExecution
 from executions.states import AtomStatus, AttemptStatus, CallOutcome, ExecutionStatus
 
@@ -100,8 +100,8 @@ class RecordIntent:
                 False,
                 intent.strategy,
                 dialect.dump(intent.rung),
-                intent.prompt_system,
-                intent.prompt_user,
+                dialect.text(intent.prompt_system),
+                dialect.text(intent.prompt_user),
                 dialect.at(unit.now),
             ],
         )
@@ -259,7 +259,6 @@ class RecordFault:
     """
 
     claim: ClaimedAtom
-    attempt_id: uuid.UUID
     attempt_number: int
     call_id: uuid.UUID
     result: CallResult
@@ -302,7 +301,6 @@ class RecordFault:
         if self.stop_reason:
             pause_for(unit, execution, self.stop_reason)
             release(unit, self.claim, None)
-            settle(unit, execution)
             return False
         if faults >= self.policy.most or unit.now - since >= self.policy.window:
             self._give_up(unit, execution, faults)
@@ -310,39 +308,19 @@ class RecordFault:
         if self.wait is None and execution.status is ExecutionStatus.RUNNING:
             return True
         release(unit, self.claim, unit.now + (self.wait or timedelta()))
-        settle(unit, execution)
         return False
 
     def _give_up(self, unit: ExecutionTransaction, execution: LockedExecution, faults: int) -> None:
-        end_attempt_without_verdict(
-            unit, execution, self.claim, self.attempt_id, self.attempt_number, AttemptStatus.PROVIDER
-        )
+        claim = self.claim
+        end_open_attempt(unit, execution, claim.run_id, claim.key, claim.wave, AttemptStatus.PROVIDER)
         said = (
             f"{self.result.error_type}: {self.result.error}"
             if self.result.error
             else self.result.outcome.value
         )
         error = f"The provider gave no usable answer ({faults} calls in a row). Last: {said}"
-        ending = Ending(AtomStatus.FAILED, reason="provider", error=error, attempts=self.claim.attempts)
-        end_atom(unit, execution, self.claim.run_id, self.claim.key, self.claim.wave, ending)
-
-
-def end_attempt_without_verdict(
-    unit: ExecutionTransaction,
-    execution: LockedExecution,
-    claim: ClaimedAtom,
-    attempt_id: uuid.UUID,
-    number: int,
-    status: AttemptStatus,
-) -> None:
-    """End a running attempt that does not count."""
-    unit.cursor.execute(
-        "UPDATE executions_attempt SET status = %s, ended_at = %s WHERE id = %s AND status = 'running'",
-        [status.value, dialect.at(unit.now), dialect.uid(attempt_id)],
-    )
-    unit.event(
-        execution, "attempt.ended", wave=claim.wave, atom=claim.key, attempt=number, status=status.value
-    )
+        ending = Ending(AtomStatus.FAILED, reason="provider", error=error)
+        end_atom(unit, execution, claim.run_id, claim.key, claim.wave, ending)
 
 
 @dataclass(frozen=True, slots=True)
@@ -350,9 +328,6 @@ class RecordAborted:
     """The owner aborted its work: because the execution is being cancelled, or because the runner itself must end."""
 
     claim: ClaimedAtom
-    attempt_id: uuid.UUID | None
-    attempt_number: int
-    call_id: uuid.UUID | None
 
     def execution_ids(self, cursor: CursorWrapper) -> Iterable[uuid.UUID]:
         return (self.claim.execution_id,)
@@ -361,22 +336,14 @@ class RecordAborted:
         execution = unit.executions[self.claim.execution_id]
         hold(unit, self.claim)
         cancelled = execution.status is ExecutionStatus.CANCELLING
-        if self.call_id is not None:
-            outcome = CallOutcome.CANCELLED if cancelled else CallOutcome.LOST
-            close_call(unit, execution, self.call_id, CallResult(outcome, possibly_billed=True))
-        if not cancelled:
-            release(unit, self.claim, None)
-            settle(unit, execution)
-            return
-        if self.attempt_id is not None:
-            end_attempt_without_verdict(
-                unit, execution, self.claim, self.attempt_id, self.attempt_number, AttemptStatus.CANCELLED
-            )
-        end_atom(
-            unit,
-            execution,
-            self.claim.run_id,
-            self.claim.key,
-            self.claim.wave,
-            Ending(AtomStatus.CANCELLED, reason="cancelled", attempts=self.claim.attempts),
+        outcome = CallOutcome.CANCELLED if cancelled else CallOutcome.LOST
+        # Asked of the table, not of the owner: it may have been aborted between the commit of an intent and the news of it.
+        unit.cursor.execute(
+            "SELECT c.id FROM executions_call c JOIN executions_attempt a ON a.id = c.attempt_id"
+            " WHERE a.atom_run_id = %s AND c.outcome = ''",
+            [dialect.uid(self.claim.run_id)],
         )
+        for (call_id,) in unit.cursor.fetchall():
+            result = CallResult(outcome, possibly_billed=True)
+            close_call(unit, execution, dialect.to_uuid(call_id), result)
+        release(unit, self.claim, None)

@@ -19,7 +19,7 @@ from django.db import connection, transaction
 
 from executions.engine import dialect
 from executions.engine.ledger import LeaseLost
-from executions.engine.progress import atom_claimed, begin, settle
+from executions.engine.progress import atom_claimed, begin, cancel_atom, settle
 from executions.engine.transaction import ExecutionTransaction, LockedExecution
 from executions.states import ExecutionStatus
 
@@ -188,15 +188,22 @@ class Release:
     def apply(self, unit: ExecutionTransaction) -> None:
         hold(unit, self.claim)
         release(unit, self.claim, None if self.wait is None else unit.now + self.wait)
-        settle(unit, unit.executions[self.claim.execution_id])
 
 
 def release(unit: ExecutionTransaction, claim: ClaimedAtom, not_before: datetime | None) -> None:
-    """Back to `ready`, without an owner. The caller has checked the lease."""
+    """Back to `ready`, without an owner; the atom of an execution that is being cancelled ends instead.
+
+    The caller has checked the lease.
+    """
+    execution = unit.executions[claim.execution_id]
+    if execution.status is ExecutionStatus.CANCELLING:
+        cancel_atom(unit, execution, claim.run_id, claim.key, claim.wave)
+        return
     unit.cursor.execute(
         "UPDATE executions_atomrun SET status = 'ready', lease_owner = '', lease_until = NULL, not_before = %s WHERE id = %s",
         [dialect.at(not_before), dialect.uid(claim.run_id)],
     )
+    settle(unit, execution)
 
 
 def renew_leases(owner: str, lease: timedelta) -> int:

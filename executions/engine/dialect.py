@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import uuid
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -44,8 +45,18 @@ def to_time(value: Any) -> datetime | None:
 
 
 def dump(value: Any) -> str:
-    """A JSON column as a query parameter."""
-    return json.dumps(value, separators=(",", ":"), sort_keys=True)
+    """A JSON column as a query parameter; its texts as every database can store them."""
+    return json.dumps(_storable(value), separators=(",", ":"), sort_keys=True)
+
+
+def _storable(value: Any) -> Any:
+    if isinstance(value, str):
+        return text(value)
+    if isinstance(value, Mapping):
+        return {text(str(key)): _storable(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_storable(one) for one in value]
+    return value
 
 
 def load(value: Any) -> Any:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import uuid
 from collections import deque
 from dataclasses import dataclass
+from datetime import datetime
 
 from executions.engine import dialect
 from executions.engine.plan_graph import dependents_of
 from executions.engine.transaction import ExecutionTransaction, LockedExecution
-from executions.states import AtomStatus, ExecutionStatus, WaveStatus
+from executions.states import AtomStatus, AttemptStatus, ExecutionStatus, WaveStatus
 
 _COUNTER = {
     AtomStatus.SUCCEEDED: "atoms_succeeded",
@@ -29,7 +30,6 @@ class Ending:
     error: str = ""
     assurance: str = ""
     accepted: uuid.UUID | None = None
-    attempts: int = 0
 
 
 def begin(unit: ExecutionTransaction, execution: LockedExecution) -> None:
@@ -64,18 +64,20 @@ def end_atom(
     """End an atom whose ownership the caller has checked, and everything that follows from it."""
     unit.cursor.execute(
         "UPDATE executions_atomrun SET status = %s, reason = %s, error = %s, assurance = %s, accepted_id = %s,"
-        " lease_owner = '', lease_until = NULL, not_before = NULL, ended_at = %s WHERE id = %s",
+        " lease_owner = '', lease_until = NULL, not_before = NULL, ended_at = %s WHERE id = %s"
+        " RETURNING started_at, attempts",
         [
             ending.status.value,
             ending.reason,
-            ending.error,
+            dialect.text(ending.error),
             ending.assurance,
             None if ending.accepted is None else dialect.uid(ending.accepted),
             dialect.at(unit.now),
             dialect.uid(run_id),
         ],
     )
-    _count(unit, execution, key, wave, ending)
+    started_at, attempts = unit.cursor.fetchone()
+    _count(unit, execution, key, wave, ending, attempts, dialect.to_time(started_at))
     if ending.status is AtomStatus.SUCCEEDED or execution.on_dependency_failure == "continue":
         _satisfy_dependents(unit, execution, key)
     elif ending.status is not AtomStatus.CANCELLED:
@@ -92,15 +94,39 @@ def end_atom(
     settle(unit, execution)
 
 
+def cancel_atom(
+    unit: ExecutionTransaction, execution: LockedExecution, run_id: uuid.UUID, key: str, wave: int
+) -> None:
+    """End an atom because the execution is being cancelled, whatever it was about to do."""
+    end_open_attempt(unit, execution, run_id, key, wave, AttemptStatus.CANCELLED)
+    end_atom(unit, execution, run_id, key, wave, Ending(AtomStatus.CANCELLED, reason="cancelled"))
+
+
+def end_open_attempt(
+    unit: ExecutionTransaction,
+    execution: LockedExecution,
+    run_id: uuid.UUID,
+    key: str,
+    wave: int,
+    status: AttemptStatus,
+) -> None:
+    """End the atom's running attempt without a verdict; nothing happens where there is none."""
+    unit.cursor.execute(
+        "UPDATE executions_attempt SET status = %s, ended_at = %s WHERE atom_run_id = %s AND status = 'running' RETURNING number",
+        [status.value, dialect.at(unit.now), dialect.uid(run_id)],
+    )
+    for (number,) in unit.cursor.fetchall():
+        unit.event(execution, "attempt.ended", wave=wave, atom=key, attempt=number, status=status.value)
+
+
 def settle(unit: ExecutionTransaction, execution: LockedExecution) -> None:
-    """Finish a pause or a cancellation once nothing is in flight any more."""
-    if execution.status not in (ExecutionStatus.PAUSING, ExecutionStatus.CANCELLING):
-        return
-    if in_flight(unit, execution):
-        return
+    """Finish a pause once nothing is in flight any more, a cancellation once every atom has ended."""
     if execution.status is ExecutionStatus.PAUSING:
-        unit.set_status(execution, ExecutionStatus.PAUSED, "pause", execution.status_reason)
-        unit.event(execution, "execution.paused", reason=execution.status_reason)
+        if not in_flight(unit, execution):
+            unit.set_status(execution, ExecutionStatus.PAUSED, "pause", execution.status_reason)
+            unit.event(execution, "execution.paused", reason=execution.status_reason)
+        return
+    if execution.status is not ExecutionStatus.CANCELLING or execution.atoms_ended < execution.atoms_total:
         return
     for number in range(1, execution.waves_total + 1):
         wave = unit.wave(execution, number)
@@ -122,7 +148,13 @@ def in_flight(unit: ExecutionTransaction, execution: LockedExecution) -> int:
 
 
 def _count(
-    unit: ExecutionTransaction, execution: LockedExecution, key: str, number: int, ending: Ending
+    unit: ExecutionTransaction,
+    execution: LockedExecution,
+    key: str,
+    number: int,
+    ending: Ending,
+    attempts: int = 0,
+    started_at: datetime | None = None,
 ) -> None:
     execution.add(_COUNTER[ending.status])
     if ending.assurance == "static":
@@ -140,8 +172,14 @@ def _count(
         status=ending.status.value,
         reason=ending.reason,
         assurance=ending.assurance,
-        attempts=ending.attempts,
+        attempts=attempts,
+        seconds=_seconds(unit, started_at),
     )
+
+
+def _seconds(unit: ExecutionTransaction, since: datetime | None) -> float | None:
+    """Time until now; None for what never started. A clock that was set back in between makes no negative times."""
+    return None if since is None else max(0.0, (unit.now - since).total_seconds())
 
 
 def _satisfy_dependents(unit: ExecutionTransaction, execution: LockedExecution, key: str) -> None:
@@ -203,6 +241,7 @@ def _end_wave(unit: ExecutionTransaction, execution: LockedExecution, number: in
         status=wave.status.value,
         succeeded=wave.atoms_succeeded,
         unsuccessful=wave.atoms_unsuccessful,
+        seconds=_seconds(unit, wave.started_at),
     )
 
 
@@ -227,7 +266,9 @@ def _advance(unit: ExecutionTransaction, execution: LockedExecution) -> None:
 
 
 def _end_waves(unit: ExecutionTransaction, execution: LockedExecution) -> None:
-    """In `flow`, waves end in any order, each when its last atom has ended."""
+    """In `flow`, waves end in any order, each when its last atom has ended; a cancellation ends the rest itself."""
+    if execution.status not in (ExecutionStatus.RUNNING, ExecutionStatus.PAUSING):
+        return
     touched = sorted(number for owner, number in unit.waves if owner == execution.id)
     for number in touched:
         wave = unit.wave(execution, number)
@@ -254,4 +295,6 @@ def _ended(unit: ExecutionTransaction, execution: LockedExecution) -> None:
         succeeded=execution.counters["atoms_succeeded"],
         atoms=execution.atoms_total,
         cost_nano_usd=execution.counters["cost_nano_usd"],
+        run_number=execution.run_number,
+        seconds=_seconds(unit, execution.started_at),
     )

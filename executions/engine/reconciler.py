@@ -9,17 +9,23 @@ from __future__ import annotations
 import logging
 import uuid
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 from django.conf import settings
-from django.db import connection, transaction
+from django.db import InterfaceError, OperationalError, connection, transaction
 from django.db.models import Exists, OuterRef, Q
 
 from executions.engine import dialect, doorbell
-from executions.engine.progress import Ending, end_atom, settle
+from executions.engine.claims import ClaimedAtom, hold
+from executions.engine.progress import Ending, cancel_atom, end_atom, end_open_attempt, settle
 from executions.engine.transaction import ExecutionTransaction, LockedExecution, open_transaction
 from executions.models import AtomRun, Execution
 from executions.states import ATOM_LEASED, AtomStatus, AttemptStatus, CallOutcome, ExecutionStatus
+
+if TYPE_CHECKING:
+    from django.db.backends.utils import CursorWrapper
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +34,13 @@ def reconcile() -> int:
     """One round; returns how many atoms were taken back."""
     taken = 0
     for execution_id in _executions_with_expired_leases():
-        taken += take_back(execution_id)
+        try:
+            taken += take_back(execution_id)
+        except (OperationalError, InterfaceError):
+            raise
+        except Exception:
+            # A bug or a row that cannot be: on record, and the others are looked after all the same.
+            log.exception("execution=%s cannot be looked after", execution_id)
     for execution_id in _unattended():
         _ring_once(execution_id)
     return taken
@@ -38,7 +50,7 @@ def _executions_with_expired_leases() -> Iterable[uuid.UUID]:
     with connection.cursor() as cursor:
         now = dialect.now(cursor)
     expired = AtomRun.objects.filter(status__in=sorted(ATOM_LEASED), lease_until__lt=now)
-    return list(expired.values_list("execution_id", flat=True).distinct())
+    return list(expired.order_by().values_list("execution_id", flat=True).distinct())
 
 
 def take_back(execution_id: uuid.UUID) -> int:
@@ -48,17 +60,37 @@ def take_back(execution_id: uuid.UUID) -> int:
         if execution is None:
             return 0
         unit.cursor.execute(
-            "SELECT id, key, wave, deaths, attempts, lease_owner, fence FROM executions_atomrun WHERE execution_id = %s"
+            "SELECT id, key, wave, deaths, lease_owner, fence FROM executions_atomrun WHERE execution_id = %s"
             " AND status IN ('generating', 'validating') AND lease_until < %s ORDER BY position",
             [dialect.uid(execution_id), dialect.at(unit.now)],
         )
         rows = unit.cursor.fetchall()
-        for run_id, key, wave, deaths, attempts, owner, fence in rows:
+        for run_id, key, wave, deaths, owner, fence in rows:
             unit.event(execution, "lease.lost", wave=wave, atom=key, owner=owner, fence=fence)
             log.warning("execution=%s atom=%s lease of %s ended", execution_id, key, owner)
-            _take_back_one(unit, execution, dialect.to_uuid(run_id), key, wave, deaths + 1, attempts)
+            _take_back_one(unit, execution, dialect.to_uuid(run_id), key, wave, deaths + 1)
         settle(unit, execution)
     return len(rows)
+
+
+@dataclass(frozen=True, slots=True)
+class RecordDeath:
+    """The work on one atom broke down inside a runner that lives on: the same as if its owner had died."""
+
+    claim: ClaimedAtom
+
+    def execution_ids(self, cursor: CursorWrapper) -> Iterable[uuid.UUID]:
+        return (self.claim.execution_id,)
+
+    def apply(self, unit: ExecutionTransaction) -> None:
+        claim, execution = self.claim, unit.executions[self.claim.execution_id]
+        hold(unit, claim)
+        unit.cursor.execute(
+            "SELECT deaths FROM executions_atomrun WHERE id = %s", [dialect.uid(claim.run_id)]
+        )
+        deaths: int = unit.cursor.fetchone()[0] + 1
+        _take_back_one(unit, execution, claim.run_id, claim.key, claim.wave, deaths)
+        settle(unit, execution)
 
 
 def _take_back_one(
@@ -68,17 +100,14 @@ def _take_back_one(
     key: str,
     wave: int,
     deaths: int,
-    attempts: int,
 ) -> None:
     _lose_open_call(unit, execution, run_id, key, wave)
     if execution.status is ExecutionStatus.CANCELLING:
-        _end_open_attempt(unit, execution, run_id, key, wave, AttemptStatus.CANCELLED)
-        ending = Ending(AtomStatus.CANCELLED, reason="cancelled", attempts=attempts)
-        end_atom(unit, execution, run_id, key, wave, ending)
+        cancel_atom(unit, execution, run_id, key, wave)
     elif deaths >= settings.MGE_MAX_DEATHS:
-        _end_open_attempt(unit, execution, run_id, key, wave, AttemptStatus.DEAD_LETTERED)
+        end_open_attempt(unit, execution, run_id, key, wave, AttemptStatus.DEAD_LETTERED)
         error = f"Its owner died {deaths} times while working on it"
-        ending = Ending(AtomStatus.DEAD_LETTERED, reason="deaths", error=error, attempts=attempts)
+        ending = Ending(AtomStatus.DEAD_LETTERED, reason="deaths", error=error)
         end_atom(unit, execution, run_id, key, wave, ending)
     else:
         unit.cursor.execute(
@@ -103,22 +132,6 @@ def _lose_open_call(
         execution.add("reserved_nano_usd", -reserved)
         execution.add("lost_nano_usd", reserved)
         unit.event(execution, "call.failed", wave=wave, atom=key, outcome=CallOutcome.LOST.value)
-
-
-def _end_open_attempt(
-    unit: ExecutionTransaction,
-    execution: LockedExecution,
-    run_id: uuid.UUID,
-    key: str,
-    wave: int,
-    status: AttemptStatus,
-) -> None:
-    unit.cursor.execute(
-        "UPDATE executions_attempt SET status = %s, ended_at = %s WHERE atom_run_id = %s AND status = 'running' RETURNING number",
-        [status.value, dialect.at(unit.now), dialect.uid(run_id)],
-    )
-    for (number,) in unit.cursor.fetchall():
-        unit.event(execution, "attempt.ended", wave=wave, atom=key, attempt=number, status=status.value)
 
 
 def _unattended() -> Iterable[uuid.UUID]:

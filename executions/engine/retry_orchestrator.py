@@ -77,8 +77,6 @@ class RetryOrchestrator:
         self._client = client
         self._patience = patience
         self._jitter = jitter
-        self._open: dict[uuid.UUID, tuple[OpenAttempt, uuid.UUID | None]] = {}
-        """Where the work on each atom stands, for an abort in mid-flight: its attempt and its open call."""
 
     async def work(self, context: AtomContext) -> None:
         """Work one atom until it ends, waits, or is no longer ours. Cancelling it aborts the call and records that."""
@@ -93,18 +91,12 @@ class RetryOrchestrator:
             log.error("execution=%s atom=%s sandbox unavailable: %s", claim.execution_id, claim.key, error)  # noqa: TRY400
             await self._give_back(context, SANDBOX_WAIT)
         except asyncio.CancelledError:
-            attempt, call_id = self._open.get(claim.run_id, (None, None))
-            change = RecordAborted(
-                claim, attempt.id if attempt else None, attempt.number if attempt else 0, call_id
-            )
             try:
-                await self._ledger.record(change)
+                await self._ledger.record(RecordAborted(claim))
             except LeaseLost:
                 log.info(
                     "execution=%s atom=%s was taken over before its abort", claim.execution_id, claim.key
                 )
-        finally:
-            self._open.pop(claim.run_id, None)
 
     async def _give_back(self, context: AtomContext, wait: timedelta | None = None) -> None:
         try:
@@ -123,7 +115,6 @@ class RetryOrchestrator:
                 if answered is None:
                     return
                 attempt = answered
-            self._open[context.claim.run_id] = (attempt, None)
             goes_on = await self._judge(context, attempt)
             if goes_on is None:
                 return
@@ -174,7 +165,6 @@ class RetryOrchestrator:
             await self._ledger.record(intent)
             new = False
             attempt = replace(attempt, calls=attempt.calls + 1)
-            self._open[claim.run_id] = (attempt, call_id)
             try:
                 answer = await client.complete(request)
             except ProviderFault as fault:
@@ -249,7 +239,6 @@ class RetryOrchestrator:
             wait = fault.retry_after_s + self._jitter.uniform(0, min(1.0, 0.1 * fault.retry_after_s))
         return RecordFault(
             claim=context.claim,
-            attempt_id=attempt.id,
             attempt_number=attempt.number,
             call_id=call_id,
             result=CallResult(
@@ -275,7 +264,6 @@ class RetryOrchestrator:
         wait = None if patient else timedelta(seconds=self._patience.backoff_s * 2**context.claim.faults)
         return RecordFault(
             claim=context.claim,
-            attempt_id=attempt.id,
             attempt_number=attempt.number,
             call_id=call_id,
             result=result,

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from django.db import connection, transaction
 
 from executions.engine import dialect
+from executions.engine.tallies import Tallies
 from executions.engine.wake_up import announce
 from executions.states import EXECUTION_ENDED, ExecutionStatus, WaveStatus, WrongState, may_follow
 
@@ -65,9 +66,12 @@ class LockedExecution:
     started_at: datetime | None
     ended_at: datetime | None
     changed: bool = False
+    grown: dict[str, int] = field(default_factory=dict)
+    """By how much this transaction has changed each counter."""
 
     def add(self, counter: str, amount: int = 1) -> None:
         self.counters[counter] += amount
+        self.grown[counter] = self.grown.get(counter, 0) + amount
         self.changed = True
 
     @property
@@ -115,6 +119,7 @@ class ExecutionTransaction:
     executions: dict[uuid.UUID, LockedExecution] = field(default_factory=dict)
     waves: dict[tuple[uuid.UUID, int], LockedWave] = field(default_factory=dict)
     _events: list[tuple[Any, ...]] = field(default_factory=list)
+    _tallies: Tallies = field(default_factory=Tallies)
 
     def lock(self, ids: Iterable[uuid.UUID]) -> None:
         """Lock execution rows in ascending id. Unknown ids are left out."""
@@ -149,6 +154,8 @@ class ExecutionTransaction:
                 counters=dict(zip(COUNTERS, row[16:], strict=True)),
             )
             self.executions[one.id] = one
+        # Whoever held the rows wrote later than this transaction began: times follow the order of the events.
+        self.now = dialect.now(self.cursor)
 
     def wave(self, execution: LockedExecution, number: int) -> LockedWave:
         """A wave of a locked execution, read once per transaction."""
@@ -181,7 +188,7 @@ class ExecutionTransaction:
         if not may_follow(execution.status, status):
             raise WrongState(action, execution.status)
         execution.status = status
-        execution.status_reason = reason
+        execution.status_reason = dialect.text(reason)
         execution.ended_at = self.now if status in EXECUTION_ENDED else None
         execution.changed = True
 
@@ -195,9 +202,10 @@ class ExecutionTransaction:
         attempt: int | None = None,
         **data: Any,
     ) -> None:
-        """Append a fact to the history; it gets the next number."""
+        """Append a fact to the history; it gets the next number, and what is to be counted of it is."""
         execution.seq += 1
         execution.changed = True
+        self._tallies.tell(execution.id, kind, wave=wave, atom=atom, attempt=attempt, data=data)
         self._events.append(
             (
                 dialect.uid(execution.id),
@@ -212,7 +220,7 @@ class ExecutionTransaction:
         )
 
     def flush(self) -> None:
-        """Write waves, executions and events; called once, before the commit."""
+        """Write waves, executions, events and tallies; called once, before the commit."""
         for wave in self.waves.values():
             self.cursor.execute(
                 "UPDATE executions_wave SET status = %s, atoms_succeeded = %s, atoms_unsuccessful = %s, started_at = %s,"
@@ -251,6 +259,7 @@ class ExecutionTransaction:
                 " VALUES (%s, %s, %s, %s, %s, %s, %s, %s)",
                 self._events,
             )
+        self._tallies.write(self.cursor, self.executions)
         if any(one.changed for one in self.executions.values()):
             announce(self.cursor)
 

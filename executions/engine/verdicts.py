@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from executions.engine import dialect
 from executions.engine.calls import note_late
 from executions.engine.claims import ClaimedAtom, release
-from executions.engine.progress import Ending, end_atom, settle
+from executions.engine.progress import Ending, end_atom
 from executions.engine.transaction import ExecutionTransaction
 from executions.findings import Finding
 from executions.states import AtomStatus, AttemptStatus, ExecutionStatus
@@ -52,7 +52,9 @@ class RecordVerdict:
             note_late(unit, execution, self.claim, "verdict")
             return None
         attempts: int = row[0] + 1
-        self._end_attempt(unit)
+        if not self._end_attempt(unit):
+            # Written before: the commit went through, but the connection broke before it could say so.
+            return row[0] if execution.status is ExecutionStatus.RUNNING else None
         unit.cursor.execute(
             "UPDATE executions_atomrun SET attempts = %s, status = 'generating' WHERE id = %s",
             [attempts, dialect.uid(self.claim.run_id)],
@@ -78,24 +80,20 @@ class RecordVerdict:
         )
         claim = self.claim
         if self.passed:
-            ending = Ending(
-                AtomStatus.SUCCEEDED, assurance=self.assurance, accepted=self.attempt_id, attempts=attempts
-            )
+            ending = Ending(AtomStatus.SUCCEEDED, assurance=self.assurance, accepted=self.attempt_id)
             end_atom(unit, execution, claim.run_id, claim.key, claim.wave, ending)
             return None
         if attempts >= self.max_attempts:
-            ending = Ending(
-                AtomStatus.FAILED, reason="attempts", error=self._error(attempts), attempts=attempts
-            )
+            ending = Ending(AtomStatus.FAILED, reason="attempts", error=self._error(attempts))
             end_atom(unit, execution, claim.run_id, claim.key, claim.wave, ending)
             return None
         if execution.status is ExecutionStatus.RUNNING:
             return attempts
         release(unit, claim, None)
-        settle(unit, execution)
         return None
 
-    def _end_attempt(self, unit: ExecutionTransaction) -> None:
+    def _end_attempt(self, unit: ExecutionTransaction) -> bool:
+        """Whether it was still running."""
         unit.cursor.execute(
             "UPDATE executions_attempt SET status = %s, code = %s, isolation = %s, tests_passed = %s, tests_total = %s,"
             " validation_ms = %s, validation_cpu_ms = %s, ended_at = %s WHERE id = %s AND status = 'running'",
@@ -111,6 +109,8 @@ class RecordVerdict:
                 dialect.uid(self.attempt_id),
             ],
         )
+        if unit.cursor.rowcount == 0:
+            return False
         if self.findings:
             unit.cursor.executemany(
                 "INSERT INTO executions_issue (attempt_id, ordinal, severity, rule, message, line, hint)"
@@ -123,12 +123,13 @@ class RecordVerdict:
                         finding.rule,
                         dialect.text(finding.message),
                         finding.line,
-                        finding.hint,
+                        dialect.text(finding.hint),
                     )
                     for ordinal, finding in enumerate(self.findings, start=1)
                 ],
             )
+        return True
 
     def _error(self, attempts: int) -> str:
-        blocking = [dialect.text(finding.message) for finding in self.findings if finding.severity.blocks]
+        blocking = [finding.message for finding in self.findings if finding.severity.blocks]
         return "\n".join([f"Failed after {attempts} attempts:", *(f"- {message}" for message in blocking)])

@@ -7,6 +7,7 @@ transaction in which the wave ahead ends, so any number of runners may share an 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import random
 import time
@@ -15,14 +16,16 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from django.conf import settings
+from django.db import DatabaseError
 from django.db.models import Min
 
 from executions.engine import doorbell
 from executions.engine.claims import Claim, ClaimedAtom, owner_name
 from executions.engine.context import AtomContext, ExecutionContext, load_atoms, load_execution
 from executions.engine.heartbeat import Heartbeat
-from executions.engine.ledger import Ledger, Reader
+from executions.engine.ledger import LeaseLost, Ledger, Reader
 from executions.engine.node import this_node_drains
+from executions.engine.reconciler import RecordDeath
 from executions.engine.retry_orchestrator import Patience, RetryOrchestrator
 from executions.engine.runner_resources import Clients, Validators, can_execute
 from executions.models import AtomRun, Execution
@@ -85,6 +88,7 @@ class WaveExecutor:
         self.ledger.start()
         watch = asyncio.create_task(self._watch(), name="watch")
         try:
+            self.stopping = await self.reader.run(this_node_drains)
             await self._claim_and_work(time.monotonic() + settings.MGE_SLICE_SECONDS)
             # The next runner is rung for before this one drains, so that free slots are not left empty meanwhile.
             await self.reader.run(_hand_over)
@@ -143,21 +147,33 @@ class WaveExecutor:
                 claim = self.tasks.pop(task)
                 error = None if task.cancelled() else task.exception()
                 if error is not None:
-                    # A bug of ours: the lease runs out, the reconciler queues the atom again, five such deaths end it.
+                    # A bug of ours, or a database that stays away: as if the owner had died; five such deaths end it.
                     log.error(
                         "execution=%s atom=%s runner error", claim.execution_id, claim.key, exc_info=error
                     )
+                    with contextlib.suppress(LeaseLost):
+                        await self.ledger.record(RecordDeath(claim))
 
     async def _drain(self) -> None:
+        """Let what is in flight end. On a node that is told to stop, only for the grace time: then it is given back."""
+        deadline = time.monotonic() + settings.MGE_DRAIN_SECONDS
         while self.tasks:
-            await self._wait_for_one(None)
+            await self._wait_for_one(LOOK_S)
+            if self.stopping and self.tasks and time.monotonic() > deadline:
+                for task in self.tasks:
+                    task.cancel()
+                await asyncio.wait(self.tasks)
 
     async def _watch(self) -> None:
         """Look for commands: a cancelled execution's calls are aborted, a draining node claims nothing more."""
         while True:
             await asyncio.sleep(LOOK_S)
             mine = {claim.execution_id for claim in self.tasks.values()}
-            cancelling, draining = await self.reader.run(_commands, mine)
+            try:
+                cancelling, draining = await self.reader.run(_commands, mine)
+            except DatabaseError as error:
+                log.warning("runner %s cannot look for commands: %s", self.owner, type(error).__name__)
+                continue
             self.stopping = self.stopping or draining
             for task, claim in list(self.tasks.items()):
                 # Once: a second cancel would interrupt the note that the first one makes.

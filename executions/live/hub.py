@@ -145,6 +145,7 @@ class Hub:
         self._woken = asyncio.Event()
         self._waker = waker(self._wake)
         self._tail: asyncio.Task[None] | None = None
+        self._end: asyncio.Task[None] | None = None
 
     @classmethod
     def join(cls, member: object, waker: Callable[[Callable[[], None]], Waker] = waker_for_database) -> Hub:
@@ -169,7 +170,9 @@ class Hub:
             del self._members[member]
         if not self._members and self._of_loop.get(self._loop) is self:
             del self._of_loop[self._loop]
-            await self._stop()
+            self._end = self._loop.create_task(self._stop(), name="live-stop")
+            # Whoever is cancelled while waiting leaves a hub that still ends.
+            await asyncio.shield(self._end)
 
     @contextmanager
     def watching(self, execution_id: uuid.UUID, wake: asyncio.Event) -> Iterator[Channel]:

@@ -69,6 +69,7 @@ class FeedSocket(AsyncWebsocketConsumer, ABC):  # type: ignore[misc]
         """Number of the last event sent; stays 0 in a feed without numbers."""
         self.greeted = False
         self._task: asyncio.Task[None] | None = None
+        self._hub: Hub | None = None
         self._closed = False
         now = time.monotonic()
         self._last_frame = 0.0
@@ -95,11 +96,18 @@ class FeedSocket(AsyncWebsocketConsumer, ABC):  # type: ignore[misc]
             await super().__call__(scope, receive, send)
         finally:
             # Also when the server cancels us without a word of disconnecting.
+            await self._clear_up()
+
+    async def _clear_up(self) -> None:
+        try:
             if self._task is not None:
                 self._task.cancel()
                 await asyncio.wait([self._task])
                 if not self._task.cancelled():
                     self._task.result()
+        finally:
+            if self._hub is not None:
+                await self._hub.leave(self.scope["user"].pk)
 
     async def connect(self) -> None:
         # Accepted first, whoever it is: only an open socket can be told a code.
@@ -128,11 +136,8 @@ class FeedSocket(AsyncWebsocketConsumer, ABC):  # type: ignore[misc]
         user = self.scope["user"]
         if not user.is_authenticated:
             raise Farewell(CloseCode.SIGNED_OUT, "nobody is signed in")
-        hub = Hub.join(user.pk)
-        try:
-            await self.stream(hub, user)
-        finally:
-            await hub.leave(user.pk)
+        self._hub = Hub.join(user.pk)
+        await self.stream(self._hub, user)
 
     async def _part(self, farewell: Farewell) -> None:
         if not self._closed:

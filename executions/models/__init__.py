@@ -4,6 +4,7 @@ from executions.models.attempts import Attempt, Call, Issue
 from executions.models.events import Event
 from executions.models.executions import AtomRun, Execution, Wave
 from executions.models.masterplans import Atom, Masterplan
+from executions.models.metrics import Tally
 from executions.models.nodes import Node
 from executions.models.request_tallies import RequestTally
 from executions.models.tokens import ApiToken
@@ -20,5 +21,6 @@ __all__ = [
     "Masterplan",
     "Node",
     "RequestTally",
+    "Tally",
     "Wave",
 ]

@@ -9,10 +9,10 @@ import uuid
 from typing import TYPE_CHECKING
 
 from executions.engine import dialect, doorbell
-from executions.engine.progress import Ending, end_atom, settle
+from executions.engine.progress import cancel_atom, settle
 from executions.engine.transaction import ExecutionTransaction, LockedExecution, open_transaction
 from executions.services.errors import NotFound
-from executions.states import AtomStatus, AttemptStatus, ExecutionStatus, WrongState
+from executions.states import ExecutionStatus, WrongState
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
@@ -68,45 +68,14 @@ def cancel_execution(*, execution_id: uuid.UUID, actor: User | None, why: str = 
         unit.set_status(execution, S.CANCELLING, "cancel", why)
         _audit(unit, execution, "control.cancel", actor, why)
         unit.cursor.execute(
-            "SELECT id, key, wave, attempts FROM executions_atomrun WHERE execution_id = %s AND status IN ('pending', 'ready')"
+            "SELECT id, key, wave FROM executions_atomrun WHERE execution_id = %s AND status IN ('pending', 'ready')"
             " ORDER BY position",
             [dialect.uid(execution_id)],
         )
-        for run_id, key, wave, attempts in unit.cursor.fetchall():
-            _cancel_waiting(unit, execution, dialect.to_uuid(run_id), key, wave, attempts)
+        for run_id, key, wave in unit.cursor.fetchall():
+            cancel_atom(unit, execution, dialect.to_uuid(run_id), key, wave)
         settle(unit, execution)
         return execution.status
-
-
-def _cancel_waiting(
-    unit: ExecutionTransaction,
-    execution: LockedExecution,
-    run_id: uuid.UUID,
-    key: str,
-    wave: int,
-    attempts: int,
-) -> None:
-    unit.cursor.execute(
-        "UPDATE executions_attempt SET status = %s, ended_at = %s WHERE atom_run_id = %s AND status = 'running' RETURNING number",
-        [AttemptStatus.CANCELLED.value, dialect.at(unit.now), dialect.uid(run_id)],
-    )
-    for (number,) in unit.cursor.fetchall():
-        unit.event(
-            execution,
-            "attempt.ended",
-            wave=wave,
-            atom=key,
-            attempt=number,
-            status=AttemptStatus.CANCELLED.value,
-        )
-    end_atom(
-        unit,
-        execution,
-        run_id,
-        key,
-        wave,
-        Ending(AtomStatus.CANCELLED, reason="cancelled", attempts=attempts),
-    )
 
 
 def _locked(unit: ExecutionTransaction, execution_id: uuid.UUID) -> LockedExecution:

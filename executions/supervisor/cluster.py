@@ -2,27 +2,47 @@
 
 from __future__ import annotations
 
-import sys
+import contextlib
+import logging
 import uuid
+from collections.abc import Callable, Sequence
 
 from django.conf import settings
+from django.db import DatabaseError, InterfaceError, close_old_connections, connection
 
 from executions.engine import node
+from executions.models import Node
 from executions.supervisor.child import Child
+from executions.supervisor.log_file import LogFile
+
+log = logging.getLogger(__name__)
 
 STOP_GRACE_S = 10.0
 
 
 class Cluster:
-    """Workers of our own, started by a command or the supervisor."""
+    """Workers of our own, started by a command or the supervisor.
 
-    def __init__(self) -> None:
+    Args:
+        log_file: where their output goes; without one `cluster.log` in the data folder.
+        own_output: let them write where we write, instead.
+        lend: descriptors that every process of the cluster keeps open, see `Child`.
+    """
+
+    name = "workers"
+
+    def __init__(
+        self, *, log_file: LogFile | None = None, own_output: bool = False, lend: Sequence[int] = ()
+    ) -> None:
         self.node_id = uuid.uuid4()
-        self._child = Child(
-            [sys.executable, str(settings.BASE_DIR / "manage.py"), "qcluster"],
-            log=settings.MGE_DATA_DIR / "cluster.log",
-            environment={"MGE_NODE_ID": str(self.node_id)},
-        )
+        file = log_file or LogFile(settings.MGE_DATA_DIR / "cluster.log")
+        with contextlib.nullcontext() if own_output else file.open() as sink:
+            self._child = Child(
+                [str(settings.BASE_DIR / "manage.py"), "qcluster"],
+                log=sink,
+                environment={"MGE_NODE_ID": str(self.node_id)},
+                lend=lend,
+            )
 
     @property
     def pid(self) -> int:
@@ -31,8 +51,41 @@ class Cluster:
     def ended(self) -> bool:
         return self._child.ended() is not None
 
+    def how_it_ended(self) -> str:
+        # django-q2's outermost process ends well when the guard below it dies, however that died.
+        return "its guard died" if self._child.ended() == 0 else self._child.how_it_ended()
+
+    def ready(self) -> str:
+        """Once a worker of it has shown life: how generated code is isolated there. Else empty."""
+        close_old_connections()
+        found = Node.objects.filter(pk=self.node_id).values_list("isolation", flat=True).first()
+        return "" if found is None else str(found)
+
+    def ask_to_end(self) -> None:
+        """No new claims; what is in flight is finished."""
+        _put_on_record(lambda: node.drain(self.node_id))
+        self._child.ask_to_end()
+
+    def wait(self, longest_s: float) -> bool:
+        return self._child.wait(longest_s)
+
+    def end(self) -> None:
+        """Kill what is left of it, and put on record that the node has ended."""
+        self._child.kill()
+        _put_on_record(lambda: node.stopped(self.node_id))
+
     def stop(self, grace_s: float = STOP_GRACE_S) -> None:
         """No new claims, then an orderly end within the grace time; what is left of the group is killed."""
-        node.drain(self.node_id)
-        self._child.stop(grace_s)
-        node.stopped(self.node_id)
+        self.ask_to_end()
+        self.wait(grace_s)
+        self.end()
+
+
+def _put_on_record(write: Callable[[], None]) -> None:
+    """A database that is away must not keep us from stopping; the node's heartbeat ends anyway."""
+    close_old_connections()
+    try:
+        write()
+    except (DatabaseError, InterfaceError) as error:
+        log.warning("node state not recorded: %s", type(error).__name__)
+        connection.close()

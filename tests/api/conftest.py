@@ -37,7 +37,7 @@ def client_of(user: User) -> APIClient:
 
 @pytest.fixture(autouse=True)
 def _fresh_process() -> Iterator[None]:
-    site.MGE_DATA_DIR.mkdir(parents=True, exist_ok=True)
+    site.STATIC_ROOT.mkdir(parents=True, exist_ok=True)
     forget_reads()
     plan_graph.cache_clear()
     yield
@@ -47,7 +47,7 @@ def _fresh_process() -> Iterator[None]:
 @pytest.fixture
 def make_person(db: None) -> Callable[..., Person]:
     def make(name: str, *groups: str, staff: bool = False) -> Person:
-        user = User.objects.create_user(name, password=f"{name}-secret-1815", is_staff=staff)
+        user = User.objects.create_user(name, is_staff=staff)  # no password: hashing one takes a second
         user.groups.set([Group.objects.get_or_create(name=group)[0] for group in groups])
         return Person(user, client_of(user))
 
@@ -69,7 +69,9 @@ def grace(make_person: Callable[..., Person]) -> Person:
 def store() -> Callable[..., Masterplan]:
     """Store a plan with waves of these sizes."""
 
-    def stored(owner: Person | None, *sizes: int, name: str = "small plan", team: Group | None = None, **more: Any) -> Masterplan:
+    def stored(
+        owner: Person | None, *sizes: int, name: str = "small plan", team: Group | None = None, **more: Any
+    ) -> Masterplan:
         document = plan(*layers(*(sizes or (2, 1))), name=name, **more)
         user = None if owner is None else owner.user
         return store_masterplans(load_document(document, origin="test"), owner=user, team=team)[0]

@@ -20,7 +20,7 @@ from executions.live.frames import Farewell
 from executions.live.hub import KEPT_EVENTS, KEPT_EXECUTIONS, SOCKETS_PER_USER, Channel, Hub, ListChannel
 from executions.live.wakers import DataVersionWaker, ListenWaker, PollWaker, Waker, waker_for_database
 from executions.models import Execution
-from tests.conftest import SERVER_URL
+from tests.ground import SERVER_URL
 from tests.live.socket_client import PATIENCE_S, Socket, append, off_loop
 
 Begin = Callable[..., Execution]

@@ -1,0 +1,450 @@
+"""The ledger: what was awaited is durable, many changes share a transaction, one bad change harms nobody else."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import psycopg
+import pytest
+from django.db import DatabaseError, connection
+
+from executions.engine import dialect
+from executions.engine.claims import Release
+from executions.engine.ledger import CONNECTION_TRIES, LeaseLost, Ledger, Refusal
+from executions.engine.transaction import ExecutionTransaction, open_transaction
+from executions.models import AtomRun, Event, Execution
+from tests.engine.by_hand import claiming, start, write
+from tests.engine.committed import transactional_db  # noqa: F401  a fixture
+from tests.ground import ON_POSTGRES
+from tests.plans import layers, plan
+from tests.product import wait_for
+
+pytestmark = pytest.mark.usefixtures("transactional_db")
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Tell:
+    """Append one event."""
+
+    execution_id: uuid.UUID
+    number: int = 0
+
+    def execution_ids(self, cursor: Any) -> Iterable[uuid.UUID]:
+        return (self.execution_id,)
+
+    def apply(self, unit: ExecutionTransaction) -> int:
+        unit.event(unit.executions[self.execution_id], "test.told", number=self.number)
+        return self.number
+
+
+@dataclass(frozen=True, slots=True)
+class Refuse(Tell):
+    """Tell, and then refuse: what was written stands."""
+
+    def apply(self, unit: ExecutionTransaction) -> int:
+        Tell.apply(self, unit)
+        raise LeaseLost("no longer ours")
+
+
+@dataclass(frozen=True, slots=True)
+class BadSql(Tell):
+    """A change that the database rejects after it has told something."""
+
+    def apply(self, unit: ExecutionTransaction) -> int:
+        Tell.apply(self, unit)
+        unit.cursor.execute("INSERT INTO executions_event (seq) VALUES (0)")
+        return 0
+
+
+@dataclass(frozen=True, slots=True)
+class Bug(Tell):
+    """A change with a bug."""
+
+    def apply(self, unit: ExecutionTransaction) -> int:
+        Tell.apply(self, unit)
+        raise KeyError("a bug")
+
+
+@dataclass(frozen=True, slots=True)
+class BreakOnce(Tell):
+    """A change during which the connection dies, the first time."""
+
+    broken: list[int] = field(default_factory=list)
+
+    def apply(self, unit: ExecutionTransaction) -> int:
+        Tell.apply(self, unit)
+        if not self.broken:
+            self.broken.append(1)
+            unit.cursor.execute("SELECT pg_terminate_backend(pg_backend_pid())")
+        return self.number
+
+
+@dataclass(frozen=True, slots=True)
+class AskBackend(Tell):
+    """The server process of the ledger's connection."""
+
+    def apply(self, unit: ExecutionTransaction) -> int:
+        unit.cursor.execute("SELECT pg_backend_pid()")
+        return int(unit.cursor.fetchone()[0])
+
+
+@dataclass(frozen=True, slots=True)
+class BeImpatient(Tell):
+    """The ledger's connection waits for a lock no longer than 50 ms from now on."""
+
+    def apply(self, unit: ExecutionTransaction) -> int:
+        unit.cursor.execute("PRAGMA busy_timeout=50")
+        return 0
+
+
+@asynccontextmanager
+async def _ledger(window_s: float = 0.0) -> AsyncIterator[Ledger]:
+    ledger = Ledger(window_s=window_s)
+    ledger.start()
+    try:
+        yield ledger
+    finally:
+        await ledger.close()
+
+
+def _with_ledger(work: Callable[[Ledger], Awaitable[T]]) -> T:
+    async def run() -> T:
+        async with _ledger() as ledger:
+            return await work(ledger)
+
+    return asyncio.run(run())
+
+
+@contextmanager
+def _held(execution: Execution) -> Iterator[None]:
+    """The execution is locked by somebody else while the block runs: the ledger must wait."""
+    taken, done = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        try:
+            with open_transaction(execution.id):
+                taken.set()
+                done.wait(timeout=60)
+        finally:
+            connection.close()
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    assert taken.wait(timeout=30)
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
+
+
+def _elsewhere(read: Callable[[], T]) -> T:
+    """Read over a connection of its own, in a thread of its own."""
+    try:
+        return read()
+    finally:
+        connection.close()
+
+
+def _told(execution: Execution) -> list[int]:
+    found = Event.objects.filter(execution=execution, type="test.told").order_by("seq")
+    return [data["number"] for data in found.values_list("data", flat=True)]
+
+
+def test_what_was_awaited_is_seen_by_everybody() -> None:
+    execution = start(plan(*layers(2)))
+
+    async def work(ledger: Ledger) -> None:
+        for number in range(5):
+            assert await ledger.record(Tell(execution.id, number)) == number
+            assert (await asyncio.to_thread(_elsewhere, lambda: _told(execution)))[-1] == number
+
+    _with_ledger(work)
+
+
+def test_changes_that_come_while_one_commits_share_the_next_transaction() -> None:
+    execution = start(plan(*layers(60)))
+    claims = write(claiming())
+
+    async def work(ledger: Ledger) -> tuple[int, int]:
+        with _held(execution):
+            pending = [asyncio.ensure_future(ledger.record(Release(claim))) for claim in claims]
+            await asyncio.sleep(0)
+        await asyncio.gather(*pending)
+        return ledger.transactions, ledger.changes
+
+    transactions, changes = _with_ledger(work)
+
+    assert changes == 60
+    assert transactions <= 2
+    assert set(AtomRun.objects.values_list("status", flat=True)) == {"ready"}
+
+
+def test_a_window_gathers_what_a_crowd_sends_one_after_another() -> None:
+    execution = start(plan(*layers(2)))
+
+    async def teller(ledger: Ledger, name: int) -> None:
+        for step in range(4):
+            await ledger.record(Tell(execution.id, 10 * name + step))
+
+    async def work() -> tuple[int, int]:
+        async with _ledger(window_s=0.05) as ledger:
+            await asyncio.gather(*(teller(ledger, name) for name in range(20)))
+            return ledger.transactions, ledger.changes
+
+    transactions, changes = asyncio.run(work())
+
+    assert changes == 80
+    assert transactions <= 20
+    assert sorted(_told(execution)) == sorted(10 * name + step for name in range(20) for step in range(4))
+
+
+@pytest.mark.parametrize(("bad", "error"), [(BadSql, DatabaseError), (Bug, KeyError)])
+def test_a_bad_change_fails_its_own_waiter_and_no_other(bad: type[Tell], error: type[Exception]) -> None:
+    execution = start(plan(*layers(2)))
+    changes: list[Tell] = [Tell(execution.id, 0), bad(execution.id, 1), Tell(execution.id, 2)]
+
+    async def work(ledger: Ledger) -> list[Any]:
+        with _held(execution):
+            pending = [asyncio.ensure_future(ledger.record(change)) for change in changes]
+            await asyncio.sleep(0)
+        found = await asyncio.gather(*pending, return_exceptions=True)
+        return [*found, await ledger.record(Tell(execution.id, 3))]
+
+    first, failed, second, later = _with_ledger(work)
+
+    assert (first, second, later) == (0, 2, 3)
+    assert isinstance(failed, error)
+    assert _told(execution) == [0, 2, 3]
+
+
+def test_a_change_for_an_execution_that_is_gone_fails_its_own_waiter() -> None:
+    execution = start(plan(*layers(2)))
+
+    async def work(ledger: Ledger) -> list[Any]:
+        pending = [ledger.record(Tell(uuid.uuid4())), ledger.record(Tell(execution.id, 1))]
+        return await asyncio.gather(*pending, return_exceptions=True)
+
+    gone, told = _with_ledger(work)
+
+    assert isinstance(gone, KeyError)
+    assert told == 1
+
+
+def test_a_refusal_is_an_answer_and_undoes_nothing() -> None:
+    execution = start(plan(*layers(2)))
+
+    async def work(ledger: Ledger) -> list[Any]:
+        with _held(execution):
+            pending = [
+                asyncio.ensure_future(ledger.record(change))
+                for change in (Tell(execution.id, 1), Refuse(execution.id, 2), Tell(execution.id, 3))
+            ]
+            await asyncio.sleep(0)
+        return await asyncio.gather(*pending, return_exceptions=True)
+
+    first, refused, last = _with_ledger(work)
+
+    assert (first, last) == (1, 3)
+    assert isinstance(refused, Refusal)
+    assert _told(execution) == [1, 2, 3]
+
+
+def test_a_caller_that_is_cancelled_does_not_take_its_change_back() -> None:
+    execution = start(plan(*layers(2)))
+
+    async def work(ledger: Ledger) -> None:
+        with _held(execution):
+            pending = asyncio.ensure_future(ledger.record(Tell(execution.id, 7)))
+            await asyncio.sleep(0)
+            pending.cancel()
+            await asyncio.gather(pending, return_exceptions=True)
+        await ledger.record(Tell(execution.id, 8))
+
+    _with_ledger(work)
+
+    assert _told(execution) == [7, 8]
+
+
+def test_the_order_of_the_callers_is_the_order_of_the_events() -> None:
+    execution = start(plan(*layers(2)))
+
+    async def work(ledger: Ledger) -> None:
+        await asyncio.gather(*(ledger.record(Tell(execution.id, number)) for number in range(300)))
+
+    _with_ledger(work)
+
+    assert _told(execution) == list(range(300))
+
+
+def test_closing_commits_what_is_queued() -> None:
+    execution = start(plan(*layers(2)))
+
+    async def work() -> list[int]:
+        ledger = Ledger(window_s=0)
+        ledger.start()
+        with _held(execution):
+            pending = [asyncio.ensure_future(ledger.record(Tell(execution.id, n))) for n in range(20)]
+            await asyncio.sleep(0)
+            closing = asyncio.ensure_future(ledger.close())
+            await asyncio.sleep(0)
+        await closing
+        return await asyncio.gather(*pending)
+
+    assert asyncio.run(work()) == list(range(20))
+    assert _told(execution) == list(range(20))
+
+
+@pytest.mark.skipif(not ON_POSTGRES, reason="server processes are PostgreSQL's")
+def test_it_heals_after_its_connection_was_ended() -> None:
+    execution = start(plan(*layers(2)))
+
+    async def work(ledger: Ledger) -> None:
+        backend = await ledger.record(AskBackend(execution.id))
+        await asyncio.to_thread(_elsewhere, lambda: _terminate(backend))
+        assert await ledger.record(Tell(execution.id, 1)) == 1
+        assert await ledger.record(AskBackend(execution.id)) != backend
+
+    _with_ledger(work)
+
+    assert _told(execution) == [1]
+
+
+def _terminate(backend: int) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_terminate_backend(%s)", [backend])
+
+
+@pytest.mark.skipif(not ON_POSTGRES, reason="server processes are PostgreSQL's")
+def test_a_connection_that_breaks_in_the_middle_costs_no_change_of_its_batch() -> None:
+    execution = start(plan(*layers(2)))
+
+    async def work(ledger: Ledger) -> list[int]:
+        with _held(execution):
+            changes = (Tell(execution.id, 1), BreakOnce(execution.id, 2), Tell(execution.id, 3))
+            pending = [asyncio.ensure_future(ledger.record(change)) for change in changes]
+            await asyncio.sleep(0)
+        return await asyncio.gather(*pending)
+
+    assert _with_ledger(work) == [1, 2, 3]
+    assert _told(execution) == [1, 2, 3]
+
+
+@pytest.mark.skipif(ON_POSTGRES, reason="SQLite locks the whole database")
+def test_it_waits_for_a_database_that_is_locked_for_longer_than_its_timeout(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    execution = start(plan(*layers(2)))
+
+    async def work(ledger: Ledger) -> int:
+        await ledger.record(BeImpatient(execution.id))
+        with _held(execution):
+            pending = asyncio.ensure_future(ledger.record(Tell(execution.id, 1)))
+            await asyncio.to_thread(wait_for, lambda: "is tried again" in caplog.text, "a first try in vain")
+        return await pending
+
+    assert _with_ledger(work) == 1
+    assert _told(execution) == [1]
+
+
+@pytest.mark.skipif(not ON_POSTGRES, reason="a database that takes no connection is PostgreSQL's")
+def test_it_gives_up_on_a_database_that_stays_away_and_works_again_when_it_is_back() -> None:
+    execution = start(plan(*layers(2)))
+    name = connection.settings_dict["NAME"]
+
+    async def work(ledger: Ledger) -> None:
+        backend = await ledger.record(AskBackend(execution.id))
+        with _closed(name):
+            await asyncio.to_thread(_from_outside, "SELECT pg_terminate_backend(%s)", backend)
+            with pytest.raises(DatabaseError):
+                await ledger.record(Tell(execution.id, 1))
+        assert await ledger.record(Tell(execution.id, 2)) == 2
+
+    _with_ledger(work)
+
+    assert _told(execution) == [2]
+    assert CONNECTION_TRIES > 1
+
+
+@contextmanager
+def _closed(name: str) -> Iterator[None]:
+    """The database lets nobody in while the block runs."""
+    _from_outside(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS false')
+    try:
+        yield
+    finally:
+        _from_outside(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS true')
+
+
+def _from_outside(sql: str, *parameters: object) -> None:
+    settings = connection.settings_dict
+    server = psycopg.connect(
+        dbname="postgres",
+        user=settings["USER"] or None,
+        password=settings["PASSWORD"] or None,
+        host=settings["HOST"] or None,
+        port=settings["PORT"] or None,
+        autocommit=True,
+    )
+    with server:
+        server.execute(sql, parameters or None)  # type: ignore[arg-type]
+
+
+def test_events_are_numbered_without_gaps_when_two_write_at_once() -> None:
+    execution = start(plan(*layers(2)))
+
+    def write_many(name: int) -> None:
+        async def work(ledger: Ledger) -> None:
+            for step in range(40):
+                await ledger.record(Tell(execution.id, 1000 * name + step))
+
+        _with_ledger(work)
+
+    threads = [threading.Thread(target=write_many, args=(name,)) for name in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    numbers = list(Event.objects.filter(execution=execution).order_by("seq").values_list("seq", flat=True))
+    assert numbers == list(range(1, 3 * 40 + 2))
+    assert Execution.objects.get().seq == numbers[-1]
+    told = _told(execution)
+    for name in range(3):
+        assert [one for one in told if one // 1000 == name] == [1000 * name + step for step in range(40)]
+
+
+def test_times_follow_the_order_of_events_although_a_writer_had_to_wait() -> None:
+    execution = start(plan(*layers(2)))
+
+    async def work(ledger: Ledger) -> Any:
+        with _held(execution):
+            pending = asyncio.ensure_future(ledger.record(Tell(execution.id)))
+            await asyncio.to_thread(_elsewhere, lambda: wait_for(_somebody_waits, "the ledger waits"))
+            held_at = await asyncio.to_thread(_elsewhere, _database_time)
+        await pending
+        return held_at
+
+    held_at = _with_ledger(work)
+
+    assert Event.objects.get(type="test.told").at >= held_at
+
+
+def _somebody_waits() -> bool:
+    if not ON_POSTGRES:
+        return True
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT COUNT(*) FROM pg_locks WHERE NOT granted")
+        return bool(cursor.fetchone()[0])
+
+
+def _database_time() -> Any:
+    with connection.cursor() as cursor:
+        return dialect.now(cursor)
