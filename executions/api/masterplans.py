@@ -24,6 +24,15 @@ from executions.services.errors import NotFound
 from executions.services.masterplans import store_masterplans
 
 MASTERPLAN_ID = OpenApiParameter("masterplan_id", {"type": "string", "format": "uuid"}, OpenApiParameter.PATH)
+TEAM = OpenApiParameter(
+    "team",
+    {"type": "string", "minLength": 1},
+    description="name of a group of yours that shall see it, and what is run of it",
+)
+DOCUMENT = {
+    "type": "object",
+    "description": "A masterplan file; its JSON Schema is `docs/masterplan.schema.json`.",
+}
 STORED: Any = PolymorphicProxySerializer(
     "StoredMasterplan", [shapes.MasterplanDetail, shapes.StoredMasterplans], resource_type_field_name=None
 )
@@ -61,15 +70,12 @@ class Masterplans(ListView):
             " have already, unchanged, is answered with 200; other content under the same name becomes its next version. A"
             " document with several plans is answered with all of them."
         ),
-        parameters=[
-            OpenApiParameter("team", str, description="name of a group of yours that shall see it, and what is run of it")
-        ],
-        request={kind: {"type": "object", "properties": {"name": {"type": "string"}, "atoms": {"type": "array"}}}
-                 for kind in ("application/json", "application/yaml")},
+        parameters=[TEAM],
+        request=dict.fromkeys(("application/json", "application/yaml"), DOCUMENT),
         responses=answers({200: STORED, 201: STORED}, (400, 404, *WITH_BODY)),
         tags=["masterplans"],
         filters=False,
-    )  # fmt: skip
+    )
     def post(self, request: Request) -> Response:
         self.demand(Right.AUTHOR)
         team = self._team(request.query_params.get("team"))

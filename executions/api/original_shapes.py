@@ -24,6 +24,8 @@ def seconds_between(started_at: datetime | None, ended_at: datetime | None) -> f
 
 
 class StartRequest(Body):
+    """What is to be run, and how."""
+
     masterplan_id = UuidText(help_text="of a stored masterplan: `POST /api/v2/masterplans/`")
     settings = Settings(
         required=False, help_text='as for `run_masterplan --set`, e.g. `{"max_concurrency": 10}`'

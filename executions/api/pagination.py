@@ -58,7 +58,7 @@ class KeysetPagination(CursorPagination):
 
     def get_schema_operation_parameters(self, view: Any) -> list[dict[str, Any]]:
         return [
-            {"name": "cursor", "in": "query", "required": False, "schema": {"type": "string"},
+            {"name": "cursor", "in": "query", "required": False, "schema": {"type": "string", "minLength": 1},
              "description": "From `next` or `previous` of another page."},
             {"name": "limit", "in": "query", "required": False,
              "schema": {"type": "integer", "minimum": 1, "maximum": MOST, "default": self.page_size},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from executions.api import words
@@ -16,8 +17,15 @@ from executions.services.reports import event_json, usd
 LONGEST_WHY = 1000
 
 
+@extend_schema_field({"type": "string", "maxLength": LONGEST_WHY, "pattern": "^[^\\u0000]*$"})
+class Reason(Text):
+    """A text that every database can keep."""
+
+
 class Why(Body):
-    why = Text(
+    """What the history shall say of it."""
+
+    why = Reason(
         required=False, allow_blank=True, default="", max_length=LONGEST_WHY, help_text="kept in the history"
     )
 

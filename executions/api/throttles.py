@@ -35,19 +35,19 @@ class UserThrottle(BaseThrottle):
     def allow_request(self, request: Request, view: Any) -> bool:
         if request.user.pk is None:
             return True
+        now = int(time.time())
         if request.method in SAFE_METHODS:
-            self._wait = _reads.admit(request.user.pk, settings.MGE_THROTTLE_READS)
+            self._wait = _reads.admit(request.user.pk, settings.MGE_THROTTLE_READS, now)
         else:
-            self._wait = admit_write(request.user.pk, settings.MGE_THROTTLE_WRITES)
+            self._wait = admit_write(request.user.pk, settings.MGE_THROTTLE_WRITES, now)
         return self._wait == 0
 
     def wait(self) -> float:
         return float(self._wait)
 
 
-def admit_write(user_id: int, limit: int) -> int:
-    """0 when the user may write now, and it is counted; else the seconds until he may."""
-    now = int(time.time())
+def admit_write(user_id: int, limit: int, now: int) -> int:
+    """0 when the user may write now (in Unix seconds), and it is counted; else the seconds until he may."""
     known = RequestTally.objects.filter(user_id=user_id, kind="writes").first()
     if known is not None and (wait := _wait(_recent(known.seconds, now), limit, now)):
         return wait  # looked at without taking the write lock: who hammers away costs little
@@ -79,9 +79,8 @@ class Reads:
         self._lock = threading.Lock()
         self._tallies: dict[int, _Tally] = {}
 
-    def admit(self, user_id: int, limit: int) -> int:
-        """0 when the user may read now, and it is counted; else the seconds until he may."""
-        now = int(time.time())
+    def admit(self, user_id: int, limit: int, now: int) -> int:
+        """0 when the user may read now (in Unix seconds), and it is counted; else the seconds until he may."""
         with self._lock:
             tally = self._of(user_id, now)
             tally.known = _recent(tally.known, now)

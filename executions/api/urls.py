@@ -61,6 +61,7 @@ urlpatterns = [
     path("docs/", DocsView.as_view(), name="docs"),
     *ORIGINAL,
     *OWN,
+    path("", NoSuchRoute.as_view()),
     path("<path:rest>", NoSuchRoute.as_view()),
 ]
 app_name = "api"

@@ -199,7 +199,9 @@ def _marked(lines: Sequence[CodeLine], issues: Iterable[Issue]) -> tuple[MarkedL
 
 def _parameters(call: Call) -> Iterable[Parameter]:
     for name in PARAMETERS:
-        requested, applied = call.requested.get(name), call.applied.get(name)
+        requested = call.requested.get(name)
+        # Not known for a call that is under way or was lost: nothing is said then.
+        applied = call.applied.get(name, requested)
         if requested is not None or applied is not None:
             yield Parameter(name, requested, applied, str(call.dropped.get(name, "")))
 

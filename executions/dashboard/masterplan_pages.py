@@ -113,7 +113,7 @@ def atom_of_masterplan(request: HttpRequest, masterplan_id: uuid.UUID, position:
 @require_http_methods(["GET", "HEAD", "POST"])
 def new_masterplan(request: HttpRequest) -> HttpResponseBase:
     owner = require(request, Right.AUTHOR)
-    form = ImportForm(request.POST or None, request.FILES or None)
+    form = ImportForm(request.POST, request.FILES) if request.method == "POST" else ImportForm()
     if request.method != "POST" or not form.is_valid():
         status = 422 if request.method == "POST" else 200
         return render(request, "dashboard/masterplan_new.html", {"form": form}, status=status)

@@ -11,7 +11,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import accumulate
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
-from prometheus_client.utils import floatToGoString
 
 from executions.engine.tallies import BOUNDS, MICRO, MORE_WAVES, MOST_WAVES, SUM, Tallied, bucket
 from executions.generation.ladder import MAX_RUNGS
@@ -47,13 +46,20 @@ def families(readings: Readings, atoms: Sequence[AtomReading] | None = None) -> 
 
 def collector_up(up: bool) -> Metric:
     """1 when the database answered, 0 when not: then this gauge is all there is of `v2_` and `mge_`."""
-    return _gauge("mge_collector_up", "Whether the database answered this scrape: 1, or 0 and nothing else of v2_ and mge_.", up)
+    return _gauge(
+        "mge_collector_up",
+        "Whether the database answered this scrape: 1, or 0 and nothing else of v2_ and mge_.",
+        up,
+    )
 
 
 # --- The original's ---------------------------------------------------------------------------------------------------
 
 ATTEMPTS = ("v2_retry_attempts", "Attempts that got a verdict, by their number; 1 is an atom's first.")
-ATOM_SECONDS = ("v2_atom_execution_time_seconds", "Time from an atom's first claim to its end, waits included.")
+ATOM_SECONDS = (
+    "v2_atom_execution_time_seconds",
+    "Time from an atom's first claim to its end, waits included.",
+)
 
 
 def _attempts(counts: Counts) -> Metric:
@@ -81,9 +87,10 @@ def _atom_seconds(counts: Counts) -> Metric:
 def _seconds_by_atom(atoms: Iterable[AtomReading]) -> Metric:
     family = HistogramMetricFamily(*ATOM_SECONDS, labels=["atom_id"])
     name = Tallied.ATOM_SECONDS
+    key = name.value
     for atom in atoms:
         if atom.seconds is not None:
-            one = {(name, "", bucket(name, atom.seconds)): 1, (name, "", SUM): round(atom.seconds * MICRO)}
+            one = {(key, "", bucket(name, atom.seconds)): 1, (key, "", SUM): round(atom.seconds * MICRO)}
             _add_histogram(family, [str(atom.run_id)], one, name)
     return family
 
@@ -118,8 +125,16 @@ def _waves(readings: Readings) -> Iterator[Metric]:
     labels = {label for name, label, _ in counts if name in of_waves}
     labels |= {label for plan in readings.plans for label in plan.waves}
     for name, title, help_text in (
-        (Tallied.WAVE_SECONDS, "v2_wave_time_seconds", "Time from a wave's start to the end of its last atom."),
-        (Tallied.WAVE_THROUGHPUT, "v2_wave_atom_throughput", "Succeeded atoms per second of completed waves."),
+        (
+            Tallied.WAVE_SECONDS,
+            "v2_wave_time_seconds",
+            "Time from a wave's start to the end of its last atom.",
+        ),
+        (
+            Tallied.WAVE_THROUGHPUT,
+            "v2_wave_atom_throughput",
+            "Succeeded atoms per second of completed waves.",
+        ),
     ):
         family = HistogramMetricFamily(title, help_text, labels=["wave_id"])
         for label in sorted(labels, key=_wave_order):
@@ -172,16 +187,30 @@ def _plans(readings: Readings) -> Iterator[Metric]:
 def _ours(readings: Readings) -> Iterator[Metric]:
     counts = readings.counts
     yield _gauge("mge_nodes_alive", "Groups of workers that beat lately and take work.", readings.nodes_alive)
-    yield _gauge("mge_atoms_waiting", "Atoms that could be claimed now: the depth of the queue.", readings.atoms_waiting)
+    yield _gauge(
+        "mge_atoms_waiting",
+        "Atoms that could be claimed now: the depth of the queue.",
+        readings.atoms_waiting,
+    )
     yield _gauge(
         "mge_oldest_waiting_atom_seconds",
         "Longest wait among the atoms that could be claimed now and the executions not begun; 0 when nothing waits.",
         readings.oldest_waiting_s,
     )
-    yield _gauge("mge_leases_live", "Atoms that are being worked on under a lease that holds.", readings.leases_live)
-    yield _gauge("mge_dead_letters", "Atoms given up because their owners died too often.", readings.dead_letters)
-    yield _gauge("mge_calls_in_flight", "Calls to the model that have no outcome yet.", readings.calls_in_flight)
-    yield _gauge("mge_messages_queued", "Messages that wait for a worker in django-q2's queue.", readings.messages_queued)
+    yield _gauge(
+        "mge_leases_live", "Atoms that are being worked on under a lease that holds.", readings.leases_live
+    )
+    yield _gauge(
+        "mge_dead_letters", "Atoms given up because their owners died too often.", readings.dead_letters
+    )
+    yield _gauge(
+        "mge_calls_in_flight", "Calls to the model that have no outcome yet.", readings.calls_in_flight
+    )
+    yield _gauge(
+        "mge_messages_queued",
+        "Messages that wait for a worker in django-q2's queue.",
+        readings.messages_queued,
+    )
     yield _gauge(
         "mge_possibly_spent_usd",
         "Reserved for calls that are lost and may have been billed.",
@@ -205,10 +234,12 @@ def _ours(readings: Readings) -> Iterator[Metric]:
     )
     verdicts = CounterMetricFamily("mge_verdicts", "Verdicts on attempts.", labels=["attempt", "verdict"])
     for word, retry in (("first", False), ("retry", True)):
-        for status, amount in _verdicts(counts, retry=retry).items():
-            verdicts.add_metric([word, status], amount)
+        for verdict, amount in _verdicts(counts, retry=retry).items():
+            verdicts.add_metric([word, verdict], amount)
     yield verdicts
-    yield _counter("mge_calls", "Calls to the model that were begun.", "", {"": counts[Tallied.CALLS, "", ""]})
+    yield _counter(
+        "mge_calls", "Calls to the model that were begun.", "", {"": counts[Tallied.CALLS, "", ""]}
+    )
     yield _counter(
         "mge_calls_failed",
         "Calls without a usable answer, by outcome; lost: their owner was gone.",
@@ -236,7 +267,9 @@ def _ours(readings: Readings) -> Iterator[Metric]:
             "output": counts[Tallied.OUTPUT_TOKENS, "", ""],
         },
     )
-    yield _counter("mge_cost_usd", "Settled cost of all calls.", "", {"": counts[Tallied.COST, "", ""] / NANO})
+    yield _counter(
+        "mge_cost_usd", "Settled cost of all calls.", "", {"": counts[Tallied.COST, "", ""] / NANO}
+    )
 
 
 # --- Forms ------------------------------------------------------------------------------------------------------------
@@ -269,8 +302,12 @@ def _add_histogram(
             # A bound of an earlier version may be none of today's.
             apart[next(bound for bound in bounds if float(part) <= bound)] += amount
     cumulated = accumulate(apart[bound] for bound in bounds)
-    buckets = [(floatToGoString(bound), float(amount)) for bound, amount in zip(bounds, cumulated, strict=True)]
+    buckets = [(_le(bound), float(amount)) for bound, amount in zip(bounds, cumulated, strict=True)]
     family.add_metric(labels, buckets, counts.get((name, label, SUM), 0) / MICRO)
+
+
+def _le(bound: float) -> str:
+    return "+Inf" if bound == math.inf else str(float(bound))
 
 
 def _verdicts(counts: Counts, *, retry: bool) -> dict[str, int]:

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import pairwise
 
 from django.db import connection
 from django.db.models import (
@@ -105,7 +106,9 @@ def read() -> Readings:
     with connection.cursor() as cursor:
         now = dialect.now(cursor)
     by_status = Execution.objects.order_by().values_list("status").annotate(Count("pk"))
-    dead = Execution.objects.filter(atoms_dead_lettered__gt=0).aggregate(sum=Sum("atoms_dead_lettered"))["sum"]
+    dead = Execution.objects.filter(atoms_dead_lettered__gt=0).aggregate(sum=Sum("atoms_dead_lettered"))[
+        "sum"
+    ]
     return Readings(
         counts=counts,
         plans=_plans(shown, by_plan),
@@ -124,7 +127,9 @@ def read() -> Readings:
 def read_atoms() -> list[AtomReading]:
     """The atoms started last among those of the executions shown."""
     shown = [one.pk for one in _shown_executions()]
-    newest = AtomRun.objects.filter(execution__in=shown, started_at__isnull=False).order_by("-started_at", "pk")
+    newest = AtomRun.objects.filter(execution__in=shown, started_at__isnull=False).order_by(
+        "-started_at", "pk"
+    )
     runs = list(newest.values_list("pk", "started_at", "ended_at")[:MOST_ATOMS])
     verdicts = Attempt.objects.filter(
         atom_run__in=[run_id for run_id, _, _ in runs],
@@ -154,7 +159,9 @@ def _shown_executions() -> list[Execution]:
 
 def _counts(plans: set[uuid.UUID]) -> tuple[Counts, Mapping[uuid.UUID, Counts]]:
     """Of the whole site, and of each of these masterplans. One statement: between two, an execution's tallies could move."""
-    rows = Tally.objects.filter(Q(execution_id__gt=ALL) | Q(execution_id=ALL, masterplan_id__in=[ALL, *plans]))
+    rows = Tally.objects.filter(
+        Q(execution_id__gt=ALL) | Q(execution_id=ALL, masterplan_id__in=[ALL, *plans])
+    )
     everything: Counter[tuple[str, str, str]] = Counter()
     by_plan: dict[uuid.UUID, Counter[tuple[str, str, str]]] = {plan: Counter() for plan in plans}
     found = rows.values_list("masterplan_id", "execution_id", "name", "label", "part", "amount")
@@ -187,7 +194,7 @@ def _plans(shown: Sequence[Execution], by_plan: Mapping[uuid.UUID, Counts]) -> l
 
 def _temperature_changes(execution: Execution) -> set[tuple[str, str]]:
     asked = [temperature_label(rung["temperature"]) for rung in execution.config["ladder"]]
-    return {(before, after) for before, after in zip(asked, asked[1:], strict=False) if before != after}
+    return {(before, after) for before, after in pairwise(asked) if before != after}
 
 
 def _waves(executions: Sequence[uuid.UUID]) -> dict[uuid.UUID, dict[str, float]]:
@@ -217,9 +224,13 @@ def _waiting() -> tuple[int, float]:
         due, status=AtomStatus.READY, execution__status__in=sorted(EXECUTION_CLAIMABLE)
     )
     since = [
-        _opened_waves(waiting).aggregate(oldest=Min(Coalesce("started_at", "execution__started_at")))["oldest"],
+        _opened_waves(waiting).aggregate(oldest=Min(Coalesce("started_at", "execution__started_at")))[
+            "oldest"
+        ],
         _given_back(waiting).aggregate(oldest=Min("waits_since"))["oldest"],
-        Execution.objects.filter(status=ExecutionStatus.PENDING).aggregate(oldest=Min("created_at"))["oldest"],
+        Execution.objects.filter(status=ExecutionStatus.PENDING).aggregate(oldest=Min("created_at"))[
+            "oldest"
+        ],
     ]
     oldest = min((one for one in since if one is not None), default=now)
     return waiting.count(), max(0.0, (now - oldest).total_seconds())

@@ -18,7 +18,7 @@ from prometheus_client.registry import Collector
 from executions.metrics.collector import ExecutionCollector
 
 # The time at which each series came to be would be one more series for each.
-disable_created_metrics()
+disable_created_metrics()  # type: ignore[no-untyped-call]
 
 NEVER_FILLED = ("django_migrations_", "django_model_")
 """Families that django-prometheus registers and nothing here fills."""
@@ -46,7 +46,8 @@ def metrics(request: HttpRequest) -> HttpResponse:
     """Everything, or 403. A scraper that is allowed gets an answer also while the database is away."""
     if not _allowed(request):
         return HttpResponseForbidden(
-            "metrics are for this machine, for staff, and for who knows MGE_METRICS_TOKEN\n", content_type="text/plain"
+            "metrics are for this machine, for staff, and for who knows MGE_METRICS_TOKEN\n",
+            content_type="text/plain",
         )
     by_atom = request.GET.get("atoms") == "1"
     return HttpResponse(generate_latest(_Scrape(by_atom=by_atom)), content_type=CONTENT_TYPE_PLAIN_0_0_4)
@@ -73,7 +74,11 @@ def _has_token(request: HttpRequest) -> bool:
     """`Authorization: Bearer …`, as Prometheus sends with `authorization: {credentials: …}`."""
     token: str = settings.MGE_METRICS_TOKEN
     scheme, _, given = request.headers.get("Authorization", "").partition(" ")
-    return bool(token) and scheme.lower() == "bearer" and secrets.compare_digest(given.strip().encode(), token.encode())
+    return (
+        bool(token)
+        and scheme.lower() == "bearer"
+        and secrets.compare_digest(given.strip().encode(), token.encode())
+    )
 
 
 def _is_staff(request: HttpRequest) -> bool:

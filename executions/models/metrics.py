@@ -20,9 +20,13 @@ class Tally(models.Model):
     masterplan_id = models.UUIDField(help_text="nil: of the whole site")
     execution_id = models.UUIDField(help_text="nil: of all executions that have ended")
     name = models.CharField(max_length=24, help_text="what is counted: engine/tallies.py")
-    label = models.CharField(max_length=24, blank=True, help_text="wave, attempt's number, temperature before, …")
+    label = models.CharField(
+        max_length=24, blank=True, help_text="wave, attempt's number, temperature before, …"
+    )
     part = models.CharField(max_length=24, blank=True, help_text="status, bucket, temperature after, …")
-    amount = models.BigIntegerField(help_text="events, nano-USD, or millionths of a histogram's unit in its sum")
+    amount = models.BigIntegerField(
+        help_text="events, nano-USD, or millionths of a histogram's unit in its sum"
+    )
 
     class Meta:
         verbose_name_plural = "tallies"

@@ -61,7 +61,13 @@ def grace(visitor: Callable[..., Visitor]) -> Visitor:
 def hostile_plan() -> dict[str, Any]:
     """A plan whose every text that a page shows is an attack; its second atom has a key that cannot stand in a path."""
     first = adder("first", description=HOSTILE, tests=f"# {HOSTILE}\ndef test_it():\n    assert True\n")
-    first |= {"name": HOSTILE, "signature": HOSTILE, "contract": HOSTILE, "prompt": HOSTILE, "instructions": HOSTILE}
+    first |= {
+        "name": HOSTILE,
+        "signature": HOSTILE,
+        "contract": HOSTILE,
+        "prompt": HOSTILE,
+        "instructions": HOSTILE,
+    }
     second = adder("a/../" + HOSTILE, depends_on=["first"], target_path="pkg/second.py")
     second |= {"entry_point": "second", "signature": "", "tests": "def test_it():\n    assert True\n"}
     return plan(first, second, name=HOSTILE, description=HOSTILE, instructions=HOSTILE)

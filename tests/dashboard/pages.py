@@ -32,7 +32,9 @@ class Page(HTMLParser):
                 self.dangers.append("a script inside the page")
         if tag in ("style", "iframe", "object", "embed", "base"):
             self.dangers.append(f"<{tag}>")
-        self.dangers += [f"{name} on <{tag}>" for name in attributes if name == "style" or name.startswith("on")]
+        self.dangers += [
+            f"{name} on <{tag}>" for name in attributes if name == "style" or name.startswith("on")
+        ]
         self.dangers += [
             f"{name} on <{tag}>: {attributes[name]}"
             for name in ("href", "src", "action")

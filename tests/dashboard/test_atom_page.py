@@ -10,11 +10,21 @@ from tests.engine.by_hand import claim_one, start
 from tests.plans import adder, plan
 
 
-def test_attempts_come_oldest_first_with_prompt_parameters_cost_and_calls(ada: Visitor, tried: Execution) -> None:
+def test_attempts_come_oldest_first_with_prompt_parameters_cost_and_calls(
+    ada: Visitor, tried: Execution
+) -> None:
     response = ada.client.get(f"/executions/{tried.pk}/atoms/first/")
     text = Page(response).text
     assert text.index("Attempt 1 ") < text.index("Attempt 2 ")
-    for said in ("rejected", "passed", "temperature 0.7", "isolation isolated", "tests 0 of 1", "tests 1 of 1", "$0.00"):
+    for said in (
+        "rejected",
+        "passed",
+        "temperature 0.7",
+        "isolation isolated",
+        "tests 0 of 1",
+        "tests 1 of 1",
+        "$0.00",
+    ):
         assert said in text
     assert "1 call to the model" in text
     assert "scripted-test" in text
@@ -55,7 +65,9 @@ def test_dependencies_and_dependents_are_links(ada: Visitor) -> None:
 
 def test_an_atom_that_never_passed_says_why(ada: Visitor) -> None:
     execution = start(plan(adder("one"), adder("two", depends_on=["one"])), owner=ada.user, max_attempts=1)
-    reject(claim_one(execution), "def add_one(x): ...\n", Finding(Severity.ERROR, "test-failed", "it is wrong"))
+    reject(
+        claim_one(execution), "def add_one(x): ...\n", Finding(Severity.ERROR, "test-failed", "it is wrong")
+    )
     base = f"/executions/{execution.pk}/atoms/"
     assert "Failed after 1 attempt" in Page(ada.client.get(f"{base}one/")).text
     blocked = Page(ada.client.get(f"{base}two/")).text
@@ -66,7 +78,9 @@ def test_an_atom_that_never_passed_says_why(ada: Visitor) -> None:
 def test_a_call_that_failed_shows_its_error(ada: Visitor) -> None:
     execution = start(plan(adder("one")), owner=ada.user)
     hand = claim_one(execution)
-    hand.fault(hand.intend(), error="the server is overloaded", error_type="overloaded_error", status_code=529)
+    hand.fault(
+        hand.intend(), error="the server is overloaded", error_type="overloaded_error", status_code=529
+    )
     text = Page(ada.client.get(f"/executions/{execution.pk}/atoms/one/")).text
     assert "transport error 529" in text
     assert "overloaded_error: the server is overloaded" in text

@@ -54,7 +54,9 @@ def test_what_is_typed_into_a_form_comes_back_as_text(ada: Visitor, tried: Execu
         ada.client.get(f"/executions/{tried.pk}/", {"q": HOSTILE, "status": HOSTILE, "after": HOSTILE}),
         ada.client.get("/masterplans/", {"q": HOSTILE}),
         ada.client.post("/masterplans/new/", {"text": HOSTILE}),
-        ada.client.post(f"/masterplans/{tried.masterplan_id}/start/", {"model": HOSTILE, "schedule": HOSTILE}),
+        ada.client.post(
+            f"/masterplans/{tried.masterplan_id}/start/", {"model": HOSTILE, "schedule": HOSTILE}
+        ),
     ]
     for response in pages:
         assert Page(response).dangers == []

@@ -8,7 +8,7 @@ import pytest
 from django.contrib.auth.models import Group
 from django.test import Client
 
-from executions.models import Attempt, AtomRun, Execution
+from executions.models import AtomRun, Attempt, Execution
 from tests.dashboard.conftest import Visitor
 from tests.dashboard.pages import Page
 
@@ -83,7 +83,9 @@ def test_unknown_atoms_attempts_and_verbs_are_404(ada: Visitor, tried: Execution
 
 
 @pytest.mark.parametrize("part", ["first", "id"])
-def test_an_atom_is_found_by_its_key_and_by_the_id_of_its_run(ada: Visitor, tried: Execution, part: str) -> None:
+def test_an_atom_is_found_by_its_key_and_by_the_id_of_its_run(
+    ada: Visitor, tried: Execution, part: str
+) -> None:
     run = AtomRun.objects.get(execution=tried, key="first")
     address = f"/executions/{tried.pk}/atoms/{run.pk if part == 'id' else part}/"
     assert "Attempt 2" in Page(ada.client.get(address)).text

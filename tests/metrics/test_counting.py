@@ -11,12 +11,15 @@ from django.db import connection
 from hypothesis import given
 from hypothesis import strategies as st
 
+from executions.engine.calls import AttemptIntent, RecordIntent
 from executions.engine.reconciler import take_back
 from executions.engine.tallies import BOUNDS, Tallied, bucket, temperature_label, wave_label
 from executions.engine.transaction import open_transaction
+from executions.identity import new_id
 from executions.models import Execution, Tally
 from executions.models.metrics import ALL
 from executions.services.control import cancel_execution
+from executions.services.start import start_execution
 from executions.states import CallOutcome
 from tests.engine.by_hand import Hand, claim_one, claiming, expire_leases, start, succeed_all, write
 from tests.metrics.exposition import Scrape
@@ -97,7 +100,9 @@ def test_every_way_in_which_atoms_attempts_and_calls_end_is_counted_as_the_rows_
     assert found("mge_atoms_ended_total", status="blocked") == 2
     assert found("mge_atoms_ended_total", status="cancelled") == 2
     assert found("mge_executions_ended_total", status="cancelled") == 1
-    assert found.sum("v2_execution_time_seconds_count") == 0, "a cancelled one says nothing of how long they take"
+    assert found.sum("v2_execution_time_seconds_count") == 0, (
+        "a cancelled one says nothing of how long they take"
+    )
 
 
 @pytest.mark.django_db
@@ -117,7 +122,55 @@ def test_rates_are_of_retries_and_of_all_verdicts(scrape: Ask) -> None:
 
     assert found("v2_retry_success_rate") == pytest.approx(2 / 3)
     assert found("v2_atom_validation_pass_rate") == pytest.approx(3 / 6)
-    assert [found("v2_retry_attempts_total", attempt_number=number) for number in (1, 2, 3, 4)] == [3, 2, 1, 0]
+    assert [found("v2_retry_attempts_total", attempt_number=number) for number in (1, 2, 3, 4)] == [
+        3,
+        2,
+        1,
+        0,
+    ]
+
+
+def _intend(hand: Hand, temperature: float | None) -> None:
+    """The next attempt of an atom, at this temperature, answered and rejected."""
+    number, call_id = hand.used + 1, new_id()
+    write(
+        RecordIntent(
+            claim=hand.claim,
+            attempt_id=hand.attempt_id,
+            attempt_number=number,
+            call_id=call_id,
+            ordinal=1,
+            endpoint="test",
+            model="scripted-test",
+            requested={"temperature": temperature},
+            reserve_nano_usd=0,
+            new_attempt=AttemptIntent(number, "repair", {"temperature": temperature}, "system", "user"),
+        )
+    )
+    hand.answer(call_id)
+    hand.judge(passed=False)
+
+
+@pytest.mark.django_db
+def test_a_retry_at_another_temperature_than_before_is_a_change_and_one_at_the_same_is_none(
+    scrape: Ask,
+) -> None:
+    ladder = [{"temperature": one} for one in (0.7, 0.5, 0.3, 0.3, None, 0.3)]
+    start(plan(*layers(3)), max_attempts=6, ladder=ladder)
+    hands = [Hand(claim, 6) for claim in write(claiming())]
+    assert scrape().sum("v2_retry_temperature_changes_total") == 0
+    for rungs, hand in zip((6, 4, 2), hands, strict=True):
+        for rung in ladder[:rungs]:
+            _intend(hand, rung["temperature"])
+
+    found = scrape()
+
+    assert {
+        (dict(labels)["from_temp"], dict(labels)["to_temp"]): value
+        for (name, labels), value in found.samples.items()
+        if name == "v2_retry_temperature_changes_total"
+    } == {("0.7", "0.5"): 3, ("0.5", "0.3"): 2, ("0.3", "none"): 1, ("none", "0.3"): 1}
+    assert_counters_equal_rows(found, query)
 
 
 @pytest.mark.django_db
@@ -150,6 +203,8 @@ def test_counters_do_not_fall_when_executions_are_deleted(scrape: Ask) -> None:
     succeed_all(execution)
     before = scrape()
     again = start(plan(*layers(2, 1), name="another"))
+    # A succeeded atom may not lose its attempt, not even on the way out.
+    execution.atom_runs.update(status="failed", accepted=None, assurance="")
     execution.delete()
 
     after = scrape()
@@ -182,7 +237,10 @@ def test_what_comes_in_after_the_end_is_handed_over_as_well(scrape: Ask) -> None
     call = late.intend()
     expire_leases(execution)
     take_back(execution.id)
-    succeed_all(execution)
+    heir = claim_one(execution)
+    heir.attempt_id, heir.calls = late.attempt_id, late.calls
+    heir.answer(heir.intend())
+    heir.judge(passed=True)
 
     late.answer(call, cost=5_000)
 
@@ -222,8 +280,6 @@ def test_an_execution_without_atoms_is_counted_too(scrape: Ask) -> None:
 
 @pytest.mark.django_db
 def test_several_executions_of_a_masterplan_add_up(scrape: Ask) -> None:
-    from executions.services.start import start_execution
-
     first = start(plan(*layers(2)))
     succeed_all(first)
     second: Execution = start_execution(masterplan=first.masterplan, actor=None)

@@ -11,6 +11,7 @@ from executions.engine.reconciler import reconcile
 from executions.management.command import PlainCommand, Refused
 from executions.management.database import ensure_schema
 from executions.supervisor.cluster import Cluster
+from executions.supervisor.embedded_model import wait_for_its_end
 from executions.supervisor.only_one import AlreadyRunning, OnlyOne
 from executions.supervisor.supervisor import Kept, Regularly, StopSignals, Supervisor
 from executions.supervisor.terminal import own_ctrl_c, say_now
@@ -45,4 +46,6 @@ class Command(PlainCommand):
                 with Regularly(reconcile, name="reconciler", every_s=every_s, say=say_now):
                     supervisor.run()
                 say_now(f"stopping: work in flight may take up to {grace_s:g} s")
+            if signals.count < 2 and not wait_for_its_end(settings.MGE_DATA_DIR):
+                say_now("the scripted model goes on: another command uses it")
             say_now("stopped")
