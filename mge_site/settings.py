@@ -92,7 +92,6 @@ TEMPLATES = [
 ]
 
 STATIC_URL = "/static/"
-STATIC_ROOT = MGE_DATA_DIR / "static"
 STATICFILES_DIRS = [BASE_DIR / "static"]
 # Served by the web process itself, from the packages' own folders: no collecting step before the first page.
 WHITENOISE_USE_FINDERS = True

@@ -1,11 +1,9 @@
-"""The suite's ground: a data folder of its own, no endpoint from outside, and a list of what could not run here."""
+"""What the tests need and this machine may lack: listed as NOT RUN at the end, or a failure where MGE_REQUIRE names it."""
 
 from __future__ import annotations
 
-import os
 import shutil
 import socket
-import tempfile
 from collections import Counter
 from collections.abc import Iterator
 from functools import lru_cache
@@ -14,25 +12,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.ground import ON_POSTGRES, REQUIRED, SERVER_URL, SHARED_DATA
-
-_SCRATCH = Path(tempfile.mkdtemp(prefix="mge-tests-"))
-
-
-def _clean_environment() -> None:
-    """Before Django reads its settings: nothing of the caller's endpoint, keys or database may reach a test."""
-    for name in list(os.environ):
-        if name == "MGE_REQUIRE" or name.startswith("MGE_TEST_"):
-            continue  # the suite's own; its parallel processes read them again
-        if name.startswith(("ANTHROPIC_", "MGE_")) or name in {"DATABASE_URL", "REDIS_URL", "SECRET_KEY"}:
-            del os.environ[name]
-    os.environ["MGE_DATA_DIR"] = str(_SCRATCH / "data")
-    os.environ["MGE_SCRIPTED_LATENCY"] = "0"
-    if ON_POSTGRES:
-        os.environ["DATABASE_URL"] = SERVER_URL
-
-
-_clean_environment()
+from tests.ground import ON_POSTGRES, REQUIRED, SCRATCH, SERVER_URL, SHARED_DATA
 
 
 @lru_cache(maxsize=1)
@@ -51,7 +31,7 @@ def _postgres_answers() -> bool:
 def _isolation() -> str:
     from executions.validation.sandbox.sandbox import Sandbox
 
-    return Sandbox.detect(data_dir=_SCRATCH / "data").isolation.value
+    return Sandbox.detect(data_dir=SCRATCH / "data").isolation.value
 
 
 def _missing(name: str) -> str:
@@ -68,7 +48,9 @@ def _missing(name: str) -> str:
         case "browser":
             return "" if shutil.which("chromium") else "chromium is not installed"
         case "promtool":
-            return "" if shutil.which("promtool") else "promtool is not installed (Debian: package prometheus)"
+            return (
+                "" if shutil.which("promtool") else "promtool is not installed (Debian: package prometheus)"
+            )
     return f"nothing is known of {name!r}"
 
 
@@ -101,7 +83,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 
 def pytest_unconfigure() -> None:
-    shutil.rmtree(_SCRATCH, ignore_errors=True)
+    shutil.rmtree(SCRATCH, ignore_errors=True)
 
 
 @pytest.fixture

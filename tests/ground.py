@@ -1,8 +1,13 @@
-"""What the suite's parts need to know of where they are: read once, before the environment is cleaned."""
+"""The suite's ground, loaded as a plugin before Django reads its settings (`-p tests.ground` in pyproject.toml).
+
+Reads what the suite itself is told by the environment, then cleans it: nothing of the caller's endpoint, keys, database or
+data folder may reach a test.
+"""
 
 from __future__ import annotations
 
 import os
+import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -10,3 +15,20 @@ SHARED_DATA = ROOT.parent / "shared" / "data"
 ON_POSTGRES = os.environ.get("MGE_TEST_ENGINE") == "postgres"
 SERVER_URL = os.environ.get("MGE_TEST_DATABASE_URL", "")
 REQUIRED = {word.strip() for word in os.environ.get("MGE_REQUIRE", "").split(",") if word.strip()}
+SCRATCH = Path(tempfile.mkdtemp(prefix="mge-tests-"))
+"""This process's own; removed at its end."""
+
+
+def _clean_environment() -> None:
+    for name in list(os.environ):
+        if name == "MGE_REQUIRE" or name.startswith("MGE_TEST_"):
+            continue  # the suite's own; its parallel processes read them again
+        if name.startswith(("ANTHROPIC_", "MGE_")) or name in {"DATABASE_URL", "REDIS_URL", "SECRET_KEY"}:
+            del os.environ[name]
+    os.environ["MGE_DATA_DIR"] = str(SCRATCH / "data")
+    os.environ["MGE_SCRIPTED_LATENCY"] = "0"
+    if ON_POSTGRES:
+        os.environ["DATABASE_URL"] = SERVER_URL
+
+
+_clean_environment()

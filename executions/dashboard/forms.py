@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 from django import forms
 from django.core.files.uploadedfile import UploadedFile
 
+from executions.generation.prices import is_scripted
 from executions.models import Masterplan
 from executions.planning.format import InvalidMasterplan, PlanSpec, Problem, load_bytes
 from executions.planning.specs import MAX_FILE_BYTES
@@ -161,12 +162,18 @@ class StartForm(forms.Form):
                     name if known else None, message.capitalize() + "." if known else f"{problem}."
                 )
             return cleaned
+        model = str(given.get("model", ""))
+        if self.endpoint == "embedded" and model and not is_scripted(model):
+            self.add_error("model", "No endpoint is configured, so only models named scripted-… answer here.")
+            return cleaned
         self.priced_model = costs_money(given, self.masterplan)
         if (
             self.priced_model is not None
             and cleaned.get("agree_to_pay") != self.priced_model
             and not self.errors
         ):
-            self.add_error("agree_to_pay", f"{self.priced_model} costs money: agree below, then start again.")
+            self.add_error(
+                "agree_to_pay", f"{self.priced_model} costs money: tick this to agree, then start again."
+            )
         self.settings = given
         return cleaned

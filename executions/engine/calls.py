@@ -154,12 +154,20 @@ class CallResult:
     possibly_billed: bool = False
     """No bill came, but there may be one: the reservation counts as possibly spent."""
 
+    @property
+    def settled_nano_usd(self) -> int | None:
+        """The cost that is known: nothing where nothing can have been billed. None: nobody knows."""
+        return 0 if self.cost_nano_usd is None and not self.possibly_billed else self.cost_nano_usd
+
 
 def close_call(
     unit: ExecutionTransaction, execution: LockedExecution, call_id: uuid.UUID, result: CallResult
 ) -> bool:
     """Write the outcome of an open call and settle its reservation. A late outcome of a call already counted as lost is
-    recorded too, with its true cost. Returns whether the call was still open."""
+    recorded too, with its true cost. Returns whether the call was still open.
+
+    What is possibly spent is thus the sum of the reservations of all calls that have ended without a known cost.
+    """
     unit.cursor.execute(
         "SELECT outcome, reserved_nano_usd, cost_nano_usd FROM executions_call WHERE id = %s",
         [dialect.uid(call_id)],
@@ -187,19 +195,19 @@ def close_call(
             result.cache_read_tokens,
             result.cache_write_tokens,
             result.price_kind,
-            result.cost_nano_usd,
+            result.settled_nano_usd,
             dialect.at(unit.now),
             dialect.uid(call_id),
         ],
     )
     execution.add("input_tokens", result.input_tokens)
     execution.add("output_tokens", result.output_tokens)
-    execution.add("cost_nano_usd", result.cost_nano_usd or 0)
+    execution.add("cost_nano_usd", result.settled_nano_usd or 0)
     if was_open:
         execution.add("reserved_nano_usd", -reserved)
     else:
         execution.add("lost_nano_usd", -reserved)
-    if result.cost_nano_usd is None and result.possibly_billed:
+    if result.settled_nano_usd is None:
         execution.add("lost_nano_usd", reserved)
     return was_open
 

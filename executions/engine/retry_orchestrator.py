@@ -71,12 +71,14 @@ class RetryOrchestrator:
         client: Callable[[str], ModelClient],
         patience: Patience,
         jitter: random.Random,
+        stopping: Callable[[], bool],
     ) -> None:
         self._ledger = ledger
         self._validator = validator
         self._client = client
         self._patience = patience
         self._jitter = jitter
+        self._stopping = stopping
 
     async def work(self, context: AtomContext) -> None:
         """Work one atom until it ends, waits, or is no longer ours. Cancelling it aborts the call and records that."""
@@ -117,6 +119,10 @@ class RetryOrchestrator:
                 attempt = answered
             goes_on = await self._judge(context, attempt)
             if goes_on is None:
+                return
+            if self._stopping():
+                # Whoever claims it next goes on with the same findings and the next number.
+                await self._give_back(context)
                 return
             attempt, used = None, goes_on
 

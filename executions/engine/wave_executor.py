@@ -81,6 +81,7 @@ class WaveExecutor:
                 dependency_bodies=settings.MGE_DEPENDENCY_BODIES,
             ),
             random.Random(self.owner),  # noqa: S311  jitter of waits
+            lambda: self.stopping,
         )
 
     async def run(self) -> int:
@@ -90,9 +91,14 @@ class WaveExecutor:
         try:
             self.stopping = await self.reader.run(this_node_drains)
             await self._claim_and_work(time.monotonic() + settings.MGE_SLICE_SECONDS)
-            # The next runner is rung for before this one drains, so that free slots are not left empty meanwhile.
-            await self.reader.run(_hand_over)
-            await self._drain()
+            if self.worked:
+                # The next runner is rung for before this one drains, so that free slots are not left empty meanwhile.
+                # One that got nothing rings nobody: whoever holds the slots will, and the reconciler when it died.
+                await self.reader.run(_hand_over)
+            if self.tasks:
+                await self._drain()
+                # Once more, for what the last atoms have freed.
+                await self.reader.run(_hand_over)
         finally:
             watch.cancel()
             for task in self.tasks:
@@ -199,16 +205,20 @@ def _unfinished() -> dict[str, object]:
 def _next_work_in() -> float | None:
     """Seconds until a waiting atom's `not_before`; None when no atom waits for its time.
 
-    Atoms that are ready now but could not be claimed are no reason to stay: whoever holds the slots claims them next.
+    Atoms that are ready but could not be claimed are no reason to stay: whoever holds the slots claims them next. One whose
+    time has come a moment ago is: the claim before this question may have been too early for it.
     """
     now = datetime.now(UTC)
-    waiting = AtomRun.objects.filter(**_unfinished(), not_before__isnull=False)
+    waiting = AtomRun.objects.filter(**_unfinished(), not_before__gt=now - timedelta(seconds=LOOK_S))
     earliest = waiting.aggregate(earliest=Min("not_before"))["earliest"]
     return None if earliest is None else max(0.02, (earliest - now).total_seconds())
 
 
 def _hand_over() -> None:
     """Ring for the executions that still have work that nobody holds."""
-    left = AtomRun.objects.filter(**_unfinished()).values_list("execution_id", flat=True).distinct()
+    # Without an order: the model's own would count each atom as another row of the distinct ones.
+    left = (
+        AtomRun.objects.filter(**_unfinished()).order_by().values_list("execution_id", flat=True).distinct()
+    )
     for execution_id in list(left):
         doorbell.ring(execution_id)

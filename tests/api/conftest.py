@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import pytest
 from django.conf import settings as site
 from django.contrib.auth.models import Group, User
-from rest_framework.test import APIClient
 
 from executions.api.throttles import forget_reads
 from executions.engine.plan_graph import plan_graph
@@ -17,27 +15,13 @@ from executions.models import Execution, Masterplan
 from executions.planning.format import load_document
 from executions.services.masterplans import store_masterplans
 from executions.services.start import start_execution
-from executions.services.tokens import create_token
+from tests.api.people import Person, client_of
 from tests.plans import layers, plan
-
-
-@dataclass(frozen=True)
-class Person:
-    """A user, and a client that acts with a token of his."""
-
-    user: User
-    client: APIClient
-
-
-def client_of(user: User) -> APIClient:
-    client = APIClient()
-    client.credentials(HTTP_AUTHORIZATION=f"Bearer {create_token(owner=user)[1]}")
-    return client
 
 
 @pytest.fixture(autouse=True)
 def _fresh_process() -> Iterator[None]:
-    site.STATIC_ROOT.mkdir(parents=True, exist_ok=True)
+    site.MGE_DATA_DIR.mkdir(parents=True, exist_ok=True)
     forget_reads()
     plan_graph.cache_clear()
     yield

@@ -12,7 +12,7 @@ from django.db import connection
 from executions.engine.transaction import open_transaction
 from executions.models import Execution
 from executions.services.control import cancel_execution, pause_execution, resume_execution
-from tests.api.conftest import Person
+from tests.api.people import Person
 
 
 def events(person: Person, execution: Execution, query: str = "") -> Any:

@@ -11,7 +11,7 @@ import pytest
 
 from executions.models import AtomRun, Execution
 from executions.services.control import cancel_execution, pause_execution
-from tests.api.conftest import Person
+from tests.api.people import Person
 
 LIST = "/api/v2/executions/"
 

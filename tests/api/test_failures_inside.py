@@ -11,7 +11,7 @@ from django.db import connection
 
 from executions.api.errors import FAILED_INSIDE
 from executions.models import Execution
-from tests.api.conftest import Person
+from tests.api.people import Person
 
 
 @contextmanager

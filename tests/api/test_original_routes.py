@@ -12,7 +12,7 @@ from executions.engine.transaction import open_transaction
 from executions.models import AtomRun, Execution
 from executions.services.control import cancel_execution, pause_execution
 from executions.states import ExecutionStatus, WaveStatus
-from tests.api.conftest import Person
+from tests.api.people import Person
 
 IDS = {"execution_id", "masterplan_id", "status", "state"}
 COUNTERS = {

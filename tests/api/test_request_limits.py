@@ -10,7 +10,7 @@ import pytest
 from executions.api import throttles
 from executions.api.throttles import Reads, admit_write
 from executions.models import Execution, RequestTally
-from tests.api.conftest import Person
+from tests.api.people import Person
 
 START = 1_800_000_000
 

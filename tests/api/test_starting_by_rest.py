@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from executions.models import Event, Execution, Masterplan, Node
-from tests.api.conftest import Person
+from tests.api.people import Person
 
 START = "/api/v2/execution/start"
 

@@ -9,7 +9,7 @@ import pytest
 
 from executions.models import Event, Execution
 from executions.services.control import cancel_execution
-from tests.api.conftest import Person
+from tests.api.people import Person
 
 
 def steer(person: Person, execution: Execution, action: str, body: Any = None) -> Any:

@@ -13,7 +13,7 @@ from django.contrib.auth.models import Group
 
 from executions.api.parsing import JSONMasterplanParser
 from executions.models import Masterplan
-from tests.api.conftest import Person
+from tests.api.people import Person
 from tests.plans import adder, layers, plan
 
 PLANS = "/api/v2/masterplans/"

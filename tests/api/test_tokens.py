@@ -13,7 +13,7 @@ from rest_framework.test import APIClient
 
 from executions.models import ApiToken
 from executions.services.tokens import create_token, owner_of
-from tests.api.conftest import Person
+from tests.api.people import Person
 
 
 def command(*arguments: str) -> tuple[str, str, int]:

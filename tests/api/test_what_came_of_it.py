@@ -14,7 +14,7 @@ from executions.engine.reconciler import reconcile
 from executions.engine.wave_executor import run_slice
 from executions.models import Execution
 from executions.states import EXECUTION_ENDED
-from tests.api.conftest import Person, client_of
+from tests.api.people import Person, client_of
 from tests.plans import adder, plan, write_plan, wrong
 from tests.scripted import ScriptedServer
 

@@ -13,7 +13,7 @@ from rest_framework.test import APIClient
 from executions.api.urls import ORIGINAL, OWN
 from executions.models import Execution
 from executions.services.start import start_execution
-from tests.api.conftest import Person, client_of
+from tests.api.people import Person, client_of
 from tests.plans import adder, plan
 
 ROLES = ("anonymous", "outsider", "viewer", "operator", "author", "owner", "staff")

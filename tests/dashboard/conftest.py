@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
-from django.conf import settings as site
 from django.contrib.auth.models import Group, User
 from django.test import Client
 
@@ -31,7 +30,6 @@ class Visitor:
 
 @pytest.fixture(autouse=True)
 def _fresh_process(db: None) -> None:
-    site.STATIC_ROOT.mkdir(parents=True, exist_ok=True)
     plan_graph.cache_clear()
 
 

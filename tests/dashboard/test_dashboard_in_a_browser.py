@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import pytest
-from django.conf import settings as site
 from django.contrib.auth.models import User
 from playwright.async_api import BrowserContext, Page, async_playwright, expect
 
@@ -25,7 +24,6 @@ PATIENCE_MS = 30_000
 
 @pytest.fixture
 def web(transactional_db: None) -> Iterator[WebProcess]:
-    site.STATIC_ROOT.mkdir(parents=True, exist_ok=True)
     with WebProcess() as process:
         yield process
 

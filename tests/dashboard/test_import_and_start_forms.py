@@ -24,7 +24,7 @@ def stored(ada: Visitor) -> Masterplan:
     return start(SMALL, owner=ada.user).masterplan
 
 
-def settings(**changes: str) -> dict[str, str]:
+def chosen(**changes: str) -> dict[str, str]:
     """What the start form sends, with these changes."""
     usual = {"model": "scripted-sonnet", "max_concurrency": "10", "max_attempts": "4", "budget_usd": ""}
     return {**usual, "schedule": "waves", "validators": "full", "on_dependency_failure": "block", **changes}
@@ -88,7 +88,7 @@ def test_what_was_pasted_is_still_there_after_a_refusal(ada: Visitor) -> None:
 
 
 def test_a_start_runs_the_plan_with_what_was_chosen(ada: Visitor, stored: Masterplan) -> None:
-    sent = settings(
+    sent = chosen(
         max_concurrency="7", max_attempts="2", schedule="flow", budget_usd="1.5", on_dependency_failure="stop"
     )
     response = ada.client.post(f"/masterplans/{stored.pk}/start/", sent)
@@ -126,7 +126,7 @@ def test_the_form_begins_with_the_plans_own_defaults(ada: Visitor) -> None:
 def test_bad_settings_come_back_beside_their_field(
     ada: Visitor, stored: Masterplan, change: dict[str, str], said: str
 ) -> None:
-    response = ada.client.post(f"/masterplans/{stored.pk}/start/", settings(**change))
+    response = ada.client.post(f"/masterplans/{stored.pk}/start/", chosen(**change))
     assert response.status_code == 422
     page = Page(response)
     assert said in page.text
@@ -135,9 +135,12 @@ def test_bad_settings_come_back_beside_their_field(
     assert Execution.objects.count() == 1
 
 
-def test_a_model_with_a_price_needs_a_yes_that_names_it(ada: Visitor, stored: Masterplan) -> None:
+def test_a_model_with_a_price_needs_a_yes_that_names_it(
+    ada: Visitor, stored: Masterplan, settings: Any
+) -> None:
+    settings.ANTHROPIC_API_KEY = "x"
     address = f"/masterplans/{stored.pk}/start/"
-    paid = settings(model="claude-sonnet-4-5")
+    paid = chosen(model="claude-sonnet-4-5")
     refused = ada.client.post(address, paid)
     assert refused.status_code == 422
     page = Page(refused)
@@ -157,6 +160,12 @@ def test_a_configured_model_with_a_price_asks_from_the_start(
     assert page.find(name="agree_to_pay")[0]["value"] == "claude-sonnet-4-5"
 
 
+def test_without_an_endpoint_only_the_scripted_model_can_be_asked(ada: Visitor, stored: Masterplan) -> None:
+    response = ada.client.post(f"/masterplans/{stored.pk}/start/", chosen(model="claude-sonnet-4-5"))
+    assert "No endpoint is configured" in Page(response).text
+    assert Execution.objects.count() == 1
+
+
 def test_the_scripted_model_never_asks(ada: Visitor, stored: Masterplan) -> None:
     page = Page(ada.client.get(f"/masterplans/{stored.pk}/start/"))
     assert page.find(name="agree_to_pay") == []
@@ -174,7 +183,7 @@ def test_roles_decide_who_stores_and_who_starts(visitor: Callable[..., Visitor])
         assert (one.client.get(NEW).status_code == 200) is may_store
         sent = one.client.post(NEW, {"text": json.dumps({**SMALL, "name": "new plan"})})
         assert sent.status_code == (302 if may_store else 403)
-        started = one.client.post(f"/masterplans/{masterplan.pk}/start/", settings())
+        started = one.client.post(f"/masterplans/{masterplan.pk}/start/", chosen())
         assert started.status_code == (302 if may_start else 403)
         links = Page(one.client.get("/masterplans/")).addresses(NEW)
         assert bool(links) is may_store

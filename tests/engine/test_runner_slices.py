@@ -26,6 +26,7 @@ from executions.engine.transaction import open_transaction
 from executions.engine.wave_executor import WaveExecutor, run_slice
 from executions.models import AtomRun, Attempt, Call, Execution, Node
 from tests.engine.by_hand import (
+    Hand,
     assert_all_ended,
     assert_counters_equal_rows,
     claim_one,
@@ -143,8 +144,9 @@ def test_at_the_end_of_a_slice_it_rings_once_for_each_execution_with_work(
     settings.MGE_SLICE_SECONDS = 0.05
     value, other = plan(*layers(5)), plan(*layers(5), name="other")
     with asked(settings, ModelInProcess(scratch, value, shut=True)) as model:
-        for one in (value, other):
-            claim_one(start(one, **STATIC)).give_back()
+        executions = [start(one, **STATIC) for one in (value, other)]
+        for claim in write(claiming(2)):
+            Hand(claim).give_back()
         OrmQ.objects.all().delete()
         begun = time.monotonic()
         with _Slice():
@@ -153,7 +155,7 @@ def test_at_the_end_of_a_slice_it_rings_once_for_each_execution_with_work(
             model.let_through(None)
 
     assert AtomRun.objects.filter(status="ready").count() == 9
-    assert _rung_for() == sorted(str(one) for one in Execution.objects.values_list("id", flat=True))
+    assert _rung_for() == sorted(str(execution.id) for execution in executions)
 
 
 def test_a_runner_that_finds_every_slot_taken_leaves_and_rings_nobody() -> None:
@@ -193,7 +195,7 @@ def test_a_runner_does_not_wait_for_slots_that_others_hold() -> None:
     with _Slice() as executor:
         pass
 
-    assert executor.ledger.changes == 1
+    assert executor.ledger.changes == 1  # the one claim, in vain
 
 
 def test_a_runner_stays_for_an_atom_whose_time_comes_soon(scratch: Path, settings: Any) -> None:
@@ -231,7 +233,7 @@ def test_a_runner_of_a_draining_node_finishes_what_it_has_and_claims_nothing_mor
             model.let_through(None)
 
     assert sorted(statuses(execution).values()) == ["ready", "ready", "succeeded", "succeeded"]
-    assert _rung_for() == [str(execution.id)]
+    assert set(_rung_for()) == {str(execution.id)}
 
 
 def test_a_runner_fills_its_capacity_and_no_more(scratch: Path, settings: Any) -> None:

@@ -28,12 +28,12 @@ def application() -> Any:
 
 @pytest.fixture
 def ada(transactional_db: None) -> User:
-    return User.objects.create_user("ada", password="lovelace-1815")
+    return User.objects.create_user("ada")  # no password: hashing one takes a second
 
 
 @pytest.fixture
 def grace(transactional_db: None) -> User:
-    return User.objects.create_user("grace", password="hopper-1906")
+    return User.objects.create_user("grace")
 
 
 @pytest.fixture

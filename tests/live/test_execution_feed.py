@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 import uuid
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -22,7 +21,7 @@ from executions.live.sockets import Pace
 from executions.models import Event, Execution, Masterplan
 from executions.services.control import cancel_execution, pause_execution
 from executions.services.reports import event_json
-from tests.live.socket_client import Socket, append, off_loop
+from tests.live.socket_client import PATIENCE_S, Socket, append, off_loop
 
 Begin = Callable[..., Execution]
 Connect = Callable[..., Awaitable[Socket]]
@@ -91,25 +90,29 @@ async def test_nothing_is_missed_or_doubled_while_a_writer_appends(
 ) -> None:
     execution = await off_loop(lambda: begin(ada))
 
-    seen: list[int] = []
-    connected = 0
+    cut = asyncio.Event()
 
-    async def write() -> int:
-        sizes = itertools.cycle([1, 3, 40, 1, 1, 200, 2])
-        while connected < 10:
-            last = await off_loop(lambda: append(execution.id, next(sizes)))
-        return int(last)
+    async def write() -> None:
+        for size in (1, 3, 40, 1, 1, 200, 2, 5, 1, 1):
+            await off_loop(lambda size=size: append(execution.id, size))
+            await cut.wait()
+            cut.clear()
+        await off_loop(lambda: cancel_execution(execution_id=execution.id, actor=ada))
+
+    async def follow_and_be_cut_off() -> list[int]:
+        seen: list[int] = []
+        while True:
+            socket = await connect(f"/ws/execution/{execution.id}/?after={len(seen)}", ada)
+            frame = await socket.until(lambda frame: frame["type"] in ("events", "final"))
+            await socket.communicator.disconnect(timeout=PATIENCE_S)
+            if frame["type"] == "final":
+                return seen
+            seen += [event["seq"] for event in frame["events"]]
+            cut.set()
 
     steady = await connect(f"/ws/execution/{execution.id}/?after=0", ada)
-    writer = asyncio.create_task(write())
-    while not writer.done() or seen[-1] < writer.result():
-        # A client that is cut off after each frame and comes back with its cursor.
-        cut = await connect(f"/ws/execution/{execution.id}/?after={len(seen)}", ada)
-        connected += 1
-        frame = await cut.until(lambda frame: frame["type"] == "events")
-        seen += [event["seq"] for event in frame["events"]]
-        await cut.communicator.disconnect()
-    last = await writer
+    seen, _ = await asyncio.gather(follow_and_be_cut_off(), write())
+    last = await off_loop(lambda: Execution.objects.get(pk=execution.id).seq)
     assert seen == list(range(1, last + 1))
     assert await steady.numbers_until(last) == seen
 

@@ -35,7 +35,7 @@ def database_url() -> str:
 class WebProcess:
     """`with WebProcess() as web:`; killed at the end of the block."""
 
-    def __init__(self) -> None:
+    def __init__(self, port: int = 0) -> None:
         environment = {
             **os.environ,
             "DATABASE_URL": database_url(),
@@ -45,8 +45,9 @@ class WebProcess:
         }
         self._written = tempfile.TemporaryFile()  # noqa: SIM115  closed with the process
         # Listening already: whoever connects before daphne is up waits in the queue.
-        with socket.create_server(("127.0.0.1", 0)) as door:
-            self.url = f"http://127.0.0.1:{door.getsockname()[1]}"
+        with socket.create_server(("127.0.0.1", port)) as door:
+            self.port: int = door.getsockname()[1]
+            self.url = f"http://127.0.0.1:{self.port}"
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "daphne", "--fd", str(door.fileno()), "mge_site.asgi:application"],
                 env=environment,

@@ -17,7 +17,7 @@ from tests.metrics.exposition import Scrape, read_scrape
 @pytest.fixture(autouse=True)
 def _fresh_process(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A collector that remembers no other test's database."""
-    site.MGE_DATA_DIR.mkdir(parents=True, exist_ok=True)
+    site.STATIC_ROOT.mkdir(parents=True, exist_ok=True)
     plan_graph.cache_clear()
     monkeypatch.setattr(views, "COLLECTOR", ExecutionCollector(max_age_s=0))
     yield

@@ -12,6 +12,7 @@ from tests.supervisor.processes import of_data_dir
 from tests.supervisor.site import Site
 
 
+@pytest.mark.slow
 @pytest.mark.needs_sandbox
 def test_a_second_ctrl_c_ends_at_once_the_next_run_repeats_nothing_and_a_killed_supervisor_leaves_no_child(
     product: Product,

@@ -30,6 +30,9 @@ NO_ISOLATION = (
     " `manage.py doctor` says more"
 )
 
+WEB_FIRST_S = 5.0
+"""How long the workers may be kept waiting for the web server: on a small machine they would delay the first page."""
+
 
 class Command(PlainCommand):
     help = (
@@ -73,14 +76,16 @@ class _Site:
         self._address, self._signals, self._began = address, signals, began
         lend = (only.descriptor,)
         web_log, cluster_log = (LogFile(settings.MGE_DATA_DIR / name) for name in ("web.log", "cluster.log"))
+        self._workers = Kept(
+            "workers",
+            lambda: Cluster(log_file=cluster_log, lend=lend),
+            self._workers_ready,
+            cluster_log,
+            not_before=time.monotonic() + WEB_FIRST_S,
+        )
         self._kept = (
             Kept("web", lambda: Web(address, log_file=web_log, lend=lend), self._web_ready, web_log),
-            Kept(
-                "workers",
-                lambda: Cluster(log_file=cluster_log, lend=lend),
-                self._workers_ready,
-                cluster_log,
-            ),
+            self._workers,
         )
         self._shown = False
 
@@ -106,6 +111,7 @@ class _Site:
             say_now("web answers again")
             return
         self._shown = True
+        self._workers.not_before = 0.0
         took = time.monotonic() - self._began
         url = f"{settings.MGE_PUBLIC_URL}/" if settings.MGE_PUBLIC_URL else self._address.url
         say(f"\nOpen {url}   (ready in {took:.1f} s; Ctrl-C stops everything)\n")
@@ -120,9 +126,12 @@ class _Site:
         configuration = configure({})
         scripted = "scripted model: no key and no endpoint is set"
         rows = [("database", str(settings.DATABASES["default"]["NAME"]))]
-        for one in self._kept:
-            pid = "" if one.running is None else f"process {one.running.pid}, "
-            rows.append((one.name, f"{pid}log {one.log_file.path if one.log_file else '-'}"))
+        rows += [
+            (one.name, f"{of_what}, log {one.log_file.path if one.log_file else '-'}")
+            for one, of_what in zip(
+                self._kept, (self._address.url, f"{settings.MGE_WORKERS} processes"), strict=True
+            )
+        ]
         rows.append(("model", scripted if configuration.endpoint == "embedded" else configuration.model))
         if first is not None:
             sample = first.sample

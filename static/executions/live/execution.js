@@ -30,7 +30,7 @@
 //
 // After each repaint (at most 4 a second) the root gets an event "live:change" whose detail holds what came since the last:
 // {execution (totals) or null, waves: [..], atoms: [[key, wave, status, attempts, assurance], ..], events: [..]}, as in
-// docs/asyncapi.yaml. It bubbles. A page that draws something of its own (a canvas, buttons by state) listens to it.
+// docs/asyncapi.yaml; while the badge says polling, an atom's last two members may be missing. It bubbles. A page that draws something of its own (a canvas, buttons by state) listens to it.
 
 import { LiveFeed } from "./client.js";
 import { EventLog } from "./log.js";
@@ -74,6 +74,12 @@ class LivePage {
 
   #paint() {
     const root = this.#root;
+    // What follows from a wave's beginning, unless more is known of an atom already.
+    for (const number of this.#begun) {
+      for (const atom of readyWave(root, number)) {
+        if (!this.#atoms.has(atom[0])) this.#atoms.set(atom[0], atom);
+      }
+    }
     const detail = {
       execution: this.#execution,
       waves: [...this.#waves.values()],
@@ -82,8 +88,6 @@ class LivePage {
     };
     if (this.#execution) paintExecution(root, this.#execution);
     for (const wave of this.#waves.values()) paintWave(root, wave);
-    // First what follows from a wave's beginning, then what is known of each atom, which is newer.
-    for (const number of this.#begun) readyWave(root, number);
     paintAtoms(root, this.#atoms);
     this.#log.append(this.#events);
     root.dataset.seq = this.feed.seq;

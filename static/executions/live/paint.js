@@ -19,8 +19,8 @@ export class Painter {
     this.#timer = setTimeout(
       () => {
         this.#timer = null;
-        this.#last = performance.now();
         this.#paint();
+        this.#last = performance.now(); // after it: a slow machine keeps its pause
       },
       Math.max(0, this.#last + REPAINT_MS - performance.now()),
     );
@@ -91,11 +91,10 @@ export function paintAtoms(root, atoms) {
   }
 }
 
-/** The atoms of a wave that has begun wait no longer for it. */
+/** The atoms of a wave that has begun wait no longer for it; returns those that the page showed as waiting. */
 export function readyWave(root, number) {
-  for (const cell of root.querySelectorAll(`[data-wave="${Number(number)}"] [data-atom][data-status="pending"]`)) {
-    paintAtom(cell, [cell.dataset.atom, number, "ready"]);
-  }
+  const cells = root.querySelectorAll(`[data-wave="${Number(number)}"] [data-atom][data-status="pending"]`);
+  return [...cells].map((cell) => [cell.dataset.atom, number, "ready", 0, ""]);
 }
 
 function paintAtom(cell, [, , status, attempts, assurance]) {
