@@ -50,8 +50,15 @@ def configure(
     model = values.get("model") or ("" if scripted else settings.MGE_MODEL)
     if scripted and not model.startswith("scripted-"):
         model = SCRIPTED_MODEL
+    model = model or (DEFAULT_MODEL if configured else SCRIPTED_MODEL)
+    asked = [model, *(rung.model for rung in ladder if rung.model)]
+    foreign = sorted({one for one in asked if not configured and not one.startswith("scripted-")})
+    if foreign:
+        raise InvalidSettings(
+            [f"model: no endpoint is set (ANTHROPIC_API_KEY, ANTHROPIC_BASE_URL), so {', '.join(foreign)} cannot be asked"]
+        )
     return Configuration(
-        model=model or (DEFAULT_MODEL if configured else SCRIPTED_MODEL),
+        model=model,
         endpoint="configured" if configured else "embedded",
         schedule=values.get("schedule", "waves"),
         max_concurrency=values.get("max_concurrency", settings.MGE_MAX_CONCURRENCY),
@@ -112,7 +119,8 @@ def _budget(value: Any) -> str:
         amount = Decimal(str(value))
     except InvalidOperation:
         raise ValueError(f"must be an amount in USD, not {value!r}") from None
-    if not amount.is_finite() or amount <= 0 or amount > 1_000_000:
+    # Money is counted in whole billionths: less than one would be no budget at all.
+    if not amount.is_finite() or amount < Decimal("1e-9") or amount > 1_000_000:
         raise ValueError("must be above 0 and at most 1,000,000")
     return str(amount)
 

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 from channels.testing import WebsocketCommunicator
-from django.conf import settings as site
 from django.contrib.auth.models import User
 
 from executions.models import Execution
@@ -20,7 +19,6 @@ from tests.plans import layers, plan
 
 @pytest.fixture
 def application() -> Any:
-    site.STATIC_ROOT.mkdir(parents=True, exist_ok=True)
     from mge_site.asgi import application
 
     return application

@@ -11,7 +11,6 @@ from html import escape
 from typing import Any
 
 import pytest
-from django.conf import settings as site
 from django.contrib.auth.models import User
 from playwright.async_api import Page, Route, async_playwright, expect
 
@@ -41,7 +40,6 @@ window.WebSocket = class extends EventTarget {
 
 @pytest.fixture
 def web(transactional_db: None) -> Iterator[WebProcess]:
-    site.STATIC_ROOT.mkdir(parents=True, exist_ok=True)
     with WebProcess() as process:
         yield process
 

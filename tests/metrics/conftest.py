@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 import pytest
-from django.conf import settings as site
 from django.test import Client
 
 from executions.engine.plan_graph import plan_graph
@@ -17,7 +16,6 @@ from tests.metrics.exposition import Scrape, read_scrape
 @pytest.fixture(autouse=True)
 def _fresh_process(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A collector that remembers no other test's database."""
-    site.STATIC_ROOT.mkdir(parents=True, exist_ok=True)
     plan_graph.cache_clear()
     monkeypatch.setattr(views, "COLLECTOR", ExecutionCollector(max_age_s=0))
     yield

@@ -22,7 +22,7 @@ def _no_endpoint(settings: Any) -> None:
 
 GOOD: list[tuple[str, Any, str, Any]] = [
     ("model", "scripted-other", "model", "scripted-other"),
-    ("model", "  claude-opus-5 ", "model", "claude-opus-5"),
+    ("model", "  scripted-opus ", "model", "scripted-opus"),
     ("schedule", "waves", "schedule", "waves"),
     ("schedule", "flow", "schedule", "flow"),
     ("max_concurrency", "1", "max_concurrency", 1),
@@ -47,7 +47,7 @@ GOOD: list[tuple[str, Any, str, Any]] = [
     ("seed", 2**63 - 1, "seed", 2**63 - 1),
     ("ladder", "default", "max_attempts", 4),
     ("ladder", '[{"temperature": 0.1}, {}]', "max_attempts", 2),
-    ("ladder", [{"model": "other"}], "max_attempts", 1),
+    ("ladder", [{"model": "scripted-other"}], "max_attempts", 1),
 ]
 
 BAD: list[tuple[str, Any, str]] = [
@@ -143,6 +143,14 @@ def test_max_attempts_cuts_or_lengthens_the_ladder(most: int) -> None:
 
     assert len(found.ladder) == found.max_attempts == most
     assert [rung.temperature for rung in found.ladder] == [0.7, 0.5, 0.3, 0.3, 0.3, 0.3][:most]
+
+
+@pytest.mark.parametrize("key", ["model", "ladder"])
+def test_a_model_that_nobody_serves_is_refused(key: str) -> None:
+    value = "claude-opus-5" if key == "model" else [{"model": "claude-opus-5"}]
+
+    with pytest.raises(InvalidSettings, match="no endpoint is set .* claude-opus-5 cannot be asked"):
+        configure({key: value})
 
 
 def test_without_an_endpoint_the_scripted_model_is_used() -> None:
