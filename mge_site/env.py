@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -93,6 +94,11 @@ def url(text: str) -> str:
     if not text.startswith(("http://", "https://")):
         raise ValueError("must start with http:// or https://")
     return text.rstrip("/")
+
+
+def without_password(text: str) -> str:
+    """An address as it may be shown: without the user and password that some carry."""
+    return re.sub(r"//[^/@]*@", "//", text)
 
 
 def site_url(text: str) -> str:
@@ -285,7 +291,7 @@ def read(variable: Variable, environ: Mapping[str, str] = os.environ) -> Reading
     try:
         return Reading(variable, variable.parse(text), source)
     except ValueError as error:
-        shown = "its value" if variable.secret else repr(text)
+        shown = "its value" if variable.secret else repr(without_password(text))
         return Reading(variable, variable.default, source, f"{variable.name}: {shown} {_fault(error)}")
 
 

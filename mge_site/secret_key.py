@@ -38,25 +38,42 @@ def check_key(key: str, source: str) -> str:
 
 
 def made_key(data_dir: Path) -> str:
-    """Return the key of this data folder, making it when there is none yet. Safe when two processes start at once."""
+    """Return the key of this data folder, making it when there is none yet. Safe when two processes start at once.
+
+    Raises BadSetting when the folder cannot be used, or holds something else under the key's name.
+    """
     file = data_dir / "secret-key"
     try:
         key = file.read_text(encoding="ascii").strip()
-        if len(key) >= SHORTEST:
-            return key
-        raise BadSetting(f"{file} holds no usable key; remove the file and a new one is made")
     except FileNotFoundError:
-        pass
-    data_dir.mkdir(parents=True, exist_ok=True)
+        return _make(data_dir, file)
+    except UnicodeDecodeError:
+        key = ""
+    except OSError as error:
+        raise _unusable(data_dir, error) from error
+    if len(key) < SHORTEST:
+        raise BadSetting(f"{file} holds no usable key; remove the file and a new one is made")
+    return key
+
+
+def _make(data_dir: Path, file: Path) -> str:
     # Written aside and linked into place: a reader sees the whole key or none, and the first maker wins.
     draft = data_dir / f".secret-key.{os.getpid()}.{secrets.token_hex(4)}"
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w", encoding="ascii") as handle:
-        handle.write(secrets.token_urlsafe(64))
     try:
-        os.link(draft, file)
-    except FileExistsError:
-        return made_key(data_dir)
-    finally:
-        draft.unlink()
+        data_dir.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w", encoding="ascii") as handle:
+            handle.write(secrets.token_urlsafe(64))
+        try:
+            os.link(draft, file)
+        except FileExistsError:
+            return made_key(data_dir)
+        finally:
+            draft.unlink()
+    except OSError as error:
+        raise _unusable(data_dir, error) from error
     return made_key(data_dir)
+
+
+def _unusable(data_dir: Path, error: OSError) -> BadSetting:
+    return BadSetting(f"MGE_DATA_DIR: {data_dir} cannot be used: {error.strerror}")

@@ -24,6 +24,11 @@ def can_be_told_in_utc(moment: datetime) -> None:
         raise ValidationError("lies outside the calendar") from None
 
 
+@extend_schema_field({"type": "string", "pattern": "^[^\\u0000]*$"})
+class SearchFilter(django_filters.CharFilter):  # type: ignore[misc]  # the package has no types
+    """Part of a text."""
+
+
 class OrderedFilterSet(django_filters.FilterSet):  # type: ignore[misc]  # the package has no types
     """Has the filter `ordering`, which says nothing about what is in the list: pagination reads it."""
 
@@ -43,9 +48,7 @@ class ExecutionFilter(OrderedFilterSet):
     created_before = django_filters.IsoDateTimeFilter(
         field_name="created_at", lookup_expr="lt", validators=[can_be_told_in_utc]
     )
-    search = django_filters.CharFilter(
-        method="find", help_text="part of the masterplan's name, or the start of the id"
-    )
+    search = SearchFilter(method="find", help_text="part of the masterplan's name, or the start of the id")
     ordering = django_filters.ChoiceFilter(
         method="leave",
         choices=[(one, one) for one in ("created_at", "-created_at")],
@@ -65,9 +68,7 @@ class ExecutionFilter(OrderedFilterSet):
 
 
 class MasterplanFilter(OrderedFilterSet):
-    search = django_filters.CharFilter(
-        field_name="name", lookup_expr="icontains", help_text="part of the name"
-    )
+    search = SearchFilter(field_name="name", lookup_expr="icontains", help_text="part of the name")
     ordering = django_filters.ChoiceFilter(
         method="leave",
         choices=[(one, one) for one in ("created_at", "-created_at")],
@@ -86,7 +87,7 @@ class AtomFilter(django_filters.FilterSet):  # type: ignore[misc]  # the package
     wave = extend_schema_field({"type": "integer", "minimum": 1, "maximum": HIGHEST_WAVE})(
         django_filters.NumberFilter(min_value=1, max_value=HIGHEST_WAVE, decimal_places=0)
     )
-    search = django_filters.CharFilter(field_name="key", lookup_expr="icontains", help_text="part of the key")
+    search = SearchFilter(field_name="key", lookup_expr="icontains", help_text="part of the key")
 
     class Meta:
         model = AtomRun

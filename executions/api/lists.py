@@ -24,7 +24,7 @@ class ListView(ApiView, GenericAPIView[Any]):
     @property
     def parameters(self) -> Collection[str]:  # type: ignore[override]
         own = () if self.filterset_class is None else self.filterset_class.base_filters
-        return {*own, "cursor", "limit"} if self.request.method == "GET" else ()
+        return {*own, "cursor", "limit"}
 
     def keyset(self, request: Request) -> tuple[str, ...]:
         """The order of the list: a column that ends in a unique one."""

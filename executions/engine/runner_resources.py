@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from functools import lru_cache
+from urllib.parse import urlsplit
 
 from django.conf import settings
 
@@ -50,11 +51,11 @@ def endpoint(name: str) -> Endpoint:
     """The endpoint that a configuration names."""
     if name == "embedded":
         return Endpoint("scripted model", start_embedded_model(), "scripted")
-    return Endpoint(
-        settings.ANTHROPIC_BASE_URL or "anthropic",
-        settings.ANTHROPIC_BASE_URL or None,
-        settings.ANTHROPIC_API_KEY or "any",
-    )
+    url: str = settings.ANTHROPIC_BASE_URL
+    parts = urlsplit(url)
+    # The name is stored with each call and shown, so it is the address without the user and password that some carry.
+    shown = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+    return Endpoint(shown or "anthropic", url or None, settings.ANTHROPIC_API_KEY or "any")
 
 
 class Clients:

@@ -10,435 +10,942 @@ import executions.states
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
-        ('auth', '0012_alter_user_first_name_max_length'),
+        ("auth", "0012_alter_user_first_name_max_length"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='Atom',
+            name="Atom",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('key', models.CharField(max_length=200)),
-                ('name', models.CharField(max_length=300)),
-                ('description', models.TextField(blank=True)),
-                ('language', models.CharField(default='python', max_length=40)),
-                ('entry_points', models.JSONField(default=list)),
-                ('signature', models.TextField(blank=True)),
-                ('contract', models.TextField(blank=True)),
-                ('prompt', models.TextField(blank=True)),
-                ('tests', models.TextField(blank=True)),
-                ('hidden_tests', models.TextField(blank=True)),
-                ('target_path', models.CharField(max_length=400)),
-                ('instructions', models.TextField(blank=True)),
-                ('approval', models.BooleanField(default=False)),
-                ('depends_on', models.JSONField(default=list)),
-                ('position', models.PositiveIntegerField(help_text='place in the file, from 0')),
-                ('wave', models.PositiveIntegerField(help_text='level in the dependency graph, from 1')),
-                ('chain', models.PositiveIntegerField(help_text='atoms on the longest path that starts here')),
-                ('rank', models.PositiveIntegerField(help_text='place in the topological order, from 0')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("key", models.CharField(max_length=200)),
+                ("name", models.CharField(max_length=300)),
+                ("description", models.TextField(blank=True)),
+                ("language", models.CharField(default="python", max_length=40)),
+                ("entry_points", models.JSONField(default=list)),
+                ("signature", models.TextField(blank=True)),
+                ("contract", models.TextField(blank=True)),
+                ("prompt", models.TextField(blank=True)),
+                ("tests", models.TextField(blank=True)),
+                ("hidden_tests", models.TextField(blank=True)),
+                ("target_path", models.CharField(max_length=400)),
+                ("instructions", models.TextField(blank=True)),
+                ("approval", models.BooleanField(default=False)),
+                ("depends_on", models.JSONField(default=list)),
+                ("position", models.PositiveIntegerField(help_text="place in the file, from 0")),
+                ("wave", models.PositiveIntegerField(help_text="level in the dependency graph, from 1")),
+                (
+                    "chain",
+                    models.PositiveIntegerField(help_text="atoms on the longest path that starts here"),
+                ),
+                ("rank", models.PositiveIntegerField(help_text="place in the topological order, from 0")),
             ],
             options={
-                'ordering': ('masterplan', 'position'),
+                "ordering": ("masterplan", "position"),
             },
         ),
         migrations.CreateModel(
-            name='Node',
+            name="Node",
             fields=[
-                ('id', models.UUIDField(editable=False, primary_key=True, serialize=False)),
-                ('host', models.CharField(max_length=200)),
-                ('pid', models.PositiveIntegerField(help_text="of the cluster's guard")),
-                ('version', models.CharField(max_length=40)),
-                ('isolation', models.CharField(max_length=12)),
-                ('draining', models.BooleanField(default=False, help_text='claims nothing more')),
-                ('started_at', models.DateTimeField()),
-                ('heartbeat_at', models.DateTimeField()),
-                ('stopped_at', models.DateTimeField(blank=True, null=True)),
+                ("id", models.UUIDField(editable=False, primary_key=True, serialize=False)),
+                ("host", models.CharField(max_length=200)),
+                ("pid", models.PositiveIntegerField(help_text="of the cluster's guard")),
+                ("version", models.CharField(max_length=40)),
+                ("isolation", models.CharField(max_length=12)),
+                ("draining", models.BooleanField(default=False, help_text="claims nothing more")),
+                ("started_at", models.DateTimeField()),
+                ("heartbeat_at", models.DateTimeField()),
+                ("stopped_at", models.DateTimeField(blank=True, null=True)),
             ],
             options={
-                'ordering': ('-heartbeat_at',),
+                "ordering": ("-heartbeat_at",),
             },
         ),
         migrations.CreateModel(
-            name='AtomRun',
+            name="AtomRun",
             fields=[
-                ('id', models.UUIDField(default=executions.identity.new_id, editable=False, primary_key=True, serialize=False)),
-                ('key', models.CharField(max_length=200)),
-                ('wave', models.PositiveIntegerField()),
-                ('chain', models.PositiveIntegerField(help_text='priority: atoms on the longest path that starts here')),
-                ('position', models.PositiveIntegerField()),
-                ('status', models.CharField(choices=[('pending', 'pending'), ('ready', 'ready'), ('generating', 'generating'), ('validating', 'validating'), ('succeeded', 'succeeded'), ('failed', 'failed'), ('blocked', 'blocked'), ('cancelled', 'cancelled'), ('dead_lettered', 'dead lettered')], default=executions.states.AtomStatus['PENDING'], max_length=14)),
-                ('reason', models.CharField(blank=True, help_text='why it ended, in one word', max_length=40)),
-                ('error', models.TextField(blank=True)),
-                ('unmet', models.PositiveIntegerField(default=0, help_text='dependencies that have not succeeded yet')),
-                ('not_before', models.DateTimeField(blank=True, help_text='may not be claimed earlier', null=True)),
-                ('lease_owner', models.CharField(blank=True, max_length=120)),
-                ('lease_until', models.DateTimeField(blank=True, null=True)),
-                ('fence', models.PositiveIntegerField(default=0, help_text='number of claims so far')),
-                ('deaths', models.PositiveIntegerField(default=0, help_text='owners that died')),
-                ('generation', models.PositiveIntegerField(default=1, help_text='goes up when a retry or rollback starts it afresh')),
-                ('attempts', models.PositiveIntegerField(default=0, help_text='attempts with a verdict in this generation')),
-                ('faults', models.PositiveIntegerField(default=0, help_text='calls in a row without a usable answer')),
-                ('fault_since', models.DateTimeField(blank=True, null=True)),
-                ('assurance', models.CharField(blank=True, choices=[('tested', 'tested'), ('static', 'static')], max_length=8)),
-                ('started_at', models.DateTimeField(blank=True, null=True)),
-                ('ended_at', models.DateTimeField(blank=True, null=True)),
-                ('atom', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='runs', to='executions.atom')),
+                (
+                    "id",
+                    models.UUIDField(
+                        default=executions.identity.new_id, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
+                ("key", models.CharField(max_length=200)),
+                ("wave", models.PositiveIntegerField()),
+                (
+                    "chain",
+                    models.PositiveIntegerField(
+                        help_text="priority: atoms on the longest path that starts here"
+                    ),
+                ),
+                ("position", models.PositiveIntegerField()),
+                (
+                    "status",
+                    models.CharField(
+                        choices=[
+                            ("pending", "pending"),
+                            ("ready", "ready"),
+                            ("generating", "generating"),
+                            ("validating", "validating"),
+                            ("succeeded", "succeeded"),
+                            ("failed", "failed"),
+                            ("blocked", "blocked"),
+                            ("cancelled", "cancelled"),
+                            ("dead_lettered", "dead lettered"),
+                        ],
+                        default=executions.states.AtomStatus["PENDING"],
+                        max_length=14,
+                    ),
+                ),
+                (
+                    "reason",
+                    models.CharField(blank=True, help_text="why it ended, in one word", max_length=40),
+                ),
+                ("error", models.TextField(blank=True)),
+                (
+                    "unmet",
+                    models.PositiveIntegerField(
+                        default=0, help_text="dependencies that have not succeeded yet"
+                    ),
+                ),
+                (
+                    "not_before",
+                    models.DateTimeField(blank=True, help_text="may not be claimed earlier", null=True),
+                ),
+                ("lease_owner", models.CharField(blank=True, max_length=120)),
+                ("lease_until", models.DateTimeField(blank=True, null=True)),
+                ("fence", models.PositiveIntegerField(default=0, help_text="number of claims so far")),
+                ("deaths", models.PositiveIntegerField(default=0, help_text="owners that died")),
+                (
+                    "generation",
+                    models.PositiveIntegerField(
+                        default=1, help_text="goes up when a retry or rollback starts it afresh"
+                    ),
+                ),
+                (
+                    "attempts",
+                    models.PositiveIntegerField(
+                        default=0, help_text="attempts with a verdict in this generation"
+                    ),
+                ),
+                (
+                    "faults",
+                    models.PositiveIntegerField(
+                        default=0, help_text="calls in a row without a usable answer"
+                    ),
+                ),
+                ("fault_since", models.DateTimeField(blank=True, null=True)),
+                (
+                    "assurance",
+                    models.CharField(
+                        blank=True, choices=[("tested", "tested"), ("static", "static")], max_length=8
+                    ),
+                ),
+                ("started_at", models.DateTimeField(blank=True, null=True)),
+                ("ended_at", models.DateTimeField(blank=True, null=True)),
+                (
+                    "atom",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.PROTECT, related_name="runs", to="executions.atom"
+                    ),
+                ),
             ],
             options={
-                'ordering': ('execution', 'position'),
+                "ordering": ("execution", "position"),
             },
         ),
         migrations.CreateModel(
-            name='Attempt',
+            name="Attempt",
             fields=[
-                ('id', models.UUIDField(default=executions.identity.new_id, editable=False, primary_key=True, serialize=False)),
-                ('generation', models.PositiveIntegerField()),
-                ('number', models.PositiveIntegerField(help_text='from 1')),
-                ('kind', models.CharField(choices=[('model', 'model'), ('cache', 'cache'), ('person', 'person')], default=executions.states.AttemptKind['MODEL'], max_length=8)),
-                ('status', models.CharField(choices=[('running', 'running'), ('passed', 'passed'), ('rejected', 'rejected'), ('provider', 'provider'), ('cancelled', 'cancelled'), ('dead_lettered', 'dead lettered')], default=executions.states.AttemptStatus['RUNNING'], max_length=14)),
-                ('superseded', models.BooleanField(default=False, help_text='a retry or rollback replaced it')),
-                ('strategy', models.CharField(max_length=12)),
-                ('rung', models.JSONField(default=dict)),
-                ('prompt_system', models.TextField(blank=True)),
-                ('prompt_user', models.TextField(blank=True)),
-                ('code', models.TextField(blank=True)),
-                ('isolation', models.CharField(blank=True, max_length=12)),
-                ('tests_passed', models.JSONField(default=list)),
-                ('tests_total', models.PositiveIntegerField(default=0)),
-                ('validation_ms', models.FloatField(blank=True, null=True)),
-                ('validation_cpu_ms', models.FloatField(blank=True, null=True)),
-                ('started_at', models.DateTimeField()),
-                ('ended_at', models.DateTimeField(blank=True, null=True)),
-                ('atom_run', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='attempt_rows', to='executions.atomrun')),
+                (
+                    "id",
+                    models.UUIDField(
+                        default=executions.identity.new_id, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
+                ("generation", models.PositiveIntegerField()),
+                ("number", models.PositiveIntegerField(help_text="from 1")),
+                (
+                    "kind",
+                    models.CharField(
+                        choices=[("model", "model"), ("cache", "cache"), ("person", "person")],
+                        default=executions.states.AttemptKind["MODEL"],
+                        max_length=8,
+                    ),
+                ),
+                (
+                    "status",
+                    models.CharField(
+                        choices=[
+                            ("running", "running"),
+                            ("passed", "passed"),
+                            ("rejected", "rejected"),
+                            ("provider", "provider"),
+                            ("cancelled", "cancelled"),
+                            ("dead_lettered", "dead lettered"),
+                        ],
+                        default=executions.states.AttemptStatus["RUNNING"],
+                        max_length=14,
+                    ),
+                ),
+                (
+                    "superseded",
+                    models.BooleanField(default=False, help_text="a retry or rollback replaced it"),
+                ),
+                ("strategy", models.CharField(max_length=12)),
+                ("rung", models.JSONField(default=dict)),
+                ("prompt_system", models.TextField(blank=True)),
+                ("prompt_user", models.TextField(blank=True)),
+                ("code", models.TextField(blank=True)),
+                ("isolation", models.CharField(blank=True, max_length=12)),
+                ("tests_passed", models.JSONField(default=list)),
+                ("tests_total", models.PositiveIntegerField(default=0)),
+                ("validation_ms", models.FloatField(blank=True, null=True)),
+                ("validation_cpu_ms", models.FloatField(blank=True, null=True)),
+                ("started_at", models.DateTimeField()),
+                ("ended_at", models.DateTimeField(blank=True, null=True)),
+                (
+                    "atom_run",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="attempt_rows",
+                        to="executions.atomrun",
+                    ),
+                ),
             ],
             options={
-                'ordering': ('atom_run', 'generation', 'number'),
+                "ordering": ("atom_run", "generation", "number"),
             },
         ),
         migrations.AddField(
-            model_name='atomrun',
-            name='accepted',
-            field=models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to='executions.attempt'),
+            model_name="atomrun",
+            name="accepted",
+            field=models.ForeignKey(
+                blank=True,
+                null=True,
+                on_delete=django.db.models.deletion.SET_NULL,
+                related_name="+",
+                to="executions.attempt",
+            ),
         ),
         migrations.CreateModel(
-            name='Execution',
+            name="Execution",
             fields=[
-                ('id', models.UUIDField(default=executions.identity.new_id, editable=False, primary_key=True, serialize=False)),
-                ('status', models.CharField(choices=[('pending', 'pending'), ('running', 'running'), ('pausing', 'pausing'), ('paused', 'paused'), ('completed', 'completed'), ('failed', 'failed'), ('cancelling', 'cancelling'), ('cancelled', 'cancelled')], default=executions.states.ExecutionStatus['PENDING'], max_length=12)),
-                ('status_reason', models.TextField(blank=True)),
-                ('run_number', models.PositiveIntegerField(default=1)),
-                ('config', models.JSONField(default=dict)),
-                ('model', models.CharField(max_length=200)),
-                ('schedule', models.CharField(default='waves', max_length=10)),
-                ('on_dependency_failure', models.CharField(default='block', max_length=10)),
-                ('budget_nano_usd', models.PositiveBigIntegerField(blank=True, help_text='the execution pauses at this cost', null=True)),
-                ('max_concurrency', models.PositiveIntegerField()),
-                ('needs_sandbox', models.BooleanField(default=True)),
-                ('seq', models.PositiveBigIntegerField(default=0, help_text='number of the last event')),
-                ('current_wave', models.PositiveIntegerField(default=0)),
-                ('waves_total', models.PositiveIntegerField()),
-                ('atoms_total', models.PositiveIntegerField()),
-                ('atoms_succeeded', models.PositiveIntegerField(default=0)),
-                ('atoms_failed', models.PositiveIntegerField(default=0, help_text='ended failed')),
-                ('atoms_blocked', models.PositiveIntegerField(default=0)),
-                ('atoms_cancelled', models.PositiveIntegerField(default=0)),
-                ('atoms_dead_lettered', models.PositiveIntegerField(default=0)),
-                ('atoms_static', models.PositiveIntegerField(default=0, help_text='succeeded without running tests')),
-                ('attempts_total', models.PositiveIntegerField(default=0, help_text='attempts with a verdict')),
-                ('attempts_passed', models.PositiveIntegerField(default=0)),
-                ('retries_total', models.PositiveIntegerField(default=0, help_text='attempts with a verdict, after the first of an atom')),
-                ('retries_passed', models.PositiveIntegerField(default=0)),
-                ('calls_total', models.PositiveIntegerField(default=0)),
-                ('input_tokens', models.PositiveBigIntegerField(default=0)),
-                ('output_tokens', models.PositiveBigIntegerField(default=0)),
-                ('cost_nano_usd', models.PositiveBigIntegerField(default=0, help_text='settled cost; 1 USD is 1,000,000,000')),
-                ('reserved_nano_usd', models.PositiveBigIntegerField(default=0, help_text='reserved by calls in flight')),
-                ('lost_nano_usd', models.PositiveBigIntegerField(default=0, help_text='possibly spent by lost calls')),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('started_at', models.DateTimeField(blank=True, null=True)),
-                ('ended_at', models.DateTimeField(blank=True, null=True)),
-                ('rung_at', models.DateTimeField(blank=True, help_text='last doorbell', null=True)),
-                ('forked_from', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='forks', to='executions.execution')),
-                ('owner', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('team', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='auth.group')),
+                (
+                    "id",
+                    models.UUIDField(
+                        default=executions.identity.new_id, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
+                (
+                    "status",
+                    models.CharField(
+                        choices=[
+                            ("pending", "pending"),
+                            ("running", "running"),
+                            ("pausing", "pausing"),
+                            ("paused", "paused"),
+                            ("completed", "completed"),
+                            ("failed", "failed"),
+                            ("cancelling", "cancelling"),
+                            ("cancelled", "cancelled"),
+                        ],
+                        default=executions.states.ExecutionStatus["PENDING"],
+                        max_length=12,
+                    ),
+                ),
+                ("status_reason", models.TextField(blank=True)),
+                ("run_number", models.PositiveIntegerField(default=1)),
+                ("config", models.JSONField(default=dict)),
+                ("model", models.CharField(max_length=200)),
+                ("schedule", models.CharField(default="waves", max_length=10)),
+                ("on_dependency_failure", models.CharField(default="block", max_length=10)),
+                (
+                    "budget_nano_usd",
+                    models.PositiveBigIntegerField(
+                        blank=True, help_text="the execution pauses at this cost", null=True
+                    ),
+                ),
+                ("max_concurrency", models.PositiveIntegerField()),
+                ("needs_sandbox", models.BooleanField(default=True)),
+                ("seq", models.PositiveBigIntegerField(default=0, help_text="number of the last event")),
+                ("current_wave", models.PositiveIntegerField(default=0)),
+                ("waves_total", models.PositiveIntegerField()),
+                ("atoms_total", models.PositiveIntegerField()),
+                ("atoms_succeeded", models.PositiveIntegerField(default=0)),
+                ("atoms_failed", models.PositiveIntegerField(default=0, help_text="ended failed")),
+                ("atoms_blocked", models.PositiveIntegerField(default=0)),
+                ("atoms_cancelled", models.PositiveIntegerField(default=0)),
+                ("atoms_dead_lettered", models.PositiveIntegerField(default=0)),
+                (
+                    "atoms_static",
+                    models.PositiveIntegerField(default=0, help_text="succeeded without running tests"),
+                ),
+                (
+                    "attempts_total",
+                    models.PositiveIntegerField(default=0, help_text="attempts with a verdict"),
+                ),
+                ("attempts_passed", models.PositiveIntegerField(default=0)),
+                (
+                    "retries_total",
+                    models.PositiveIntegerField(
+                        default=0, help_text="attempts with a verdict, after the first of an atom"
+                    ),
+                ),
+                ("retries_passed", models.PositiveIntegerField(default=0)),
+                ("calls_total", models.PositiveIntegerField(default=0)),
+                ("input_tokens", models.PositiveBigIntegerField(default=0)),
+                ("output_tokens", models.PositiveBigIntegerField(default=0)),
+                (
+                    "cost_nano_usd",
+                    models.PositiveBigIntegerField(
+                        default=0, help_text="settled cost; 1 USD is 1,000,000,000"
+                    ),
+                ),
+                (
+                    "reserved_nano_usd",
+                    models.PositiveBigIntegerField(default=0, help_text="reserved by calls in flight"),
+                ),
+                (
+                    "lost_nano_usd",
+                    models.PositiveBigIntegerField(default=0, help_text="possibly spent by lost calls"),
+                ),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                ("started_at", models.DateTimeField(blank=True, null=True)),
+                ("ended_at", models.DateTimeField(blank=True, null=True)),
+                ("rung_at", models.DateTimeField(blank=True, help_text="last doorbell", null=True)),
+                (
+                    "forked_from",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="forks",
+                        to="executions.execution",
+                    ),
+                ),
+                (
+                    "owner",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "team",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="auth.group",
+                    ),
+                ),
             ],
             options={
-                'ordering': ('-created_at',),
+                "ordering": ("-created_at",),
             },
         ),
         migrations.AddField(
-            model_name='attempt',
-            name='execution',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='attempts', to='executions.execution'),
+            model_name="attempt",
+            name="execution",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.CASCADE,
+                related_name="attempts",
+                to="executions.execution",
+            ),
         ),
         migrations.AddField(
-            model_name='atomrun',
-            name='execution',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='atom_runs', to='executions.execution'),
+            model_name="atomrun",
+            name="execution",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.CASCADE,
+                related_name="atom_runs",
+                to="executions.execution",
+            ),
         ),
         migrations.CreateModel(
-            name='Issue',
+            name="Issue",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('ordinal', models.PositiveIntegerField()),
-                ('severity', models.CharField(choices=[('CRITICAL', 'CRITICAL'), ('ERROR', 'ERROR'), ('WARNING', 'WARNING'), ('INFO', 'INFO')], max_length=8)),
-                ('rule', models.CharField(max_length=60)),
-                ('message', models.TextField()),
-                ('line', models.PositiveIntegerField(blank=True, null=True)),
-                ('hint', models.TextField(blank=True)),
-                ('attempt', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='issues', to='executions.attempt')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("ordinal", models.PositiveIntegerField()),
+                (
+                    "severity",
+                    models.CharField(
+                        choices=[
+                            ("CRITICAL", "CRITICAL"),
+                            ("ERROR", "ERROR"),
+                            ("WARNING", "WARNING"),
+                            ("INFO", "INFO"),
+                        ],
+                        max_length=8,
+                    ),
+                ),
+                ("rule", models.CharField(max_length=60)),
+                ("message", models.TextField()),
+                ("line", models.PositiveIntegerField(blank=True, null=True)),
+                ("hint", models.TextField(blank=True)),
+                (
+                    "attempt",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="issues",
+                        to="executions.attempt",
+                    ),
+                ),
             ],
             options={
-                'ordering': ('attempt', 'ordinal'),
+                "ordering": ("attempt", "ordinal"),
             },
         ),
         migrations.CreateModel(
-            name='Masterplan',
+            name="Masterplan",
             fields=[
-                ('id', models.UUIDField(default=executions.identity.new_id, editable=False, primary_key=True, serialize=False)),
-                ('name', models.CharField(max_length=200)),
-                ('slug', models.CharField(max_length=200)),
-                ('version', models.PositiveIntegerField(default=1)),
-                ('description', models.TextField(blank=True)),
-                ('instructions', models.TextField(blank=True)),
-                ('digest', models.CharField(help_text='SHA-256 over what the product keeps of the plan', max_length=64)),
-                ('requires', models.JSONField(default=list)),
-                ('wave_tests', models.JSONField(default=list)),
-                ('acceptance_tests', models.JSONField(default=list)),
-                ('approvals', models.JSONField(default=list)),
-                ('defaults', models.JSONField(default=dict)),
-                ('warnings', models.JSONField(default=list)),
-                ('atoms_total', models.PositiveIntegerField()),
-                ('waves_total', models.PositiveIntegerField()),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('owner', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
-                ('team', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='auth.group')),
+                (
+                    "id",
+                    models.UUIDField(
+                        default=executions.identity.new_id, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
+                ("name", models.CharField(max_length=200)),
+                ("slug", models.CharField(max_length=200)),
+                ("version", models.PositiveIntegerField(default=1)),
+                ("description", models.TextField(blank=True)),
+                ("instructions", models.TextField(blank=True)),
+                (
+                    "digest",
+                    models.CharField(
+                        help_text="SHA-256 over what the product keeps of the plan", max_length=64
+                    ),
+                ),
+                ("requires", models.JSONField(default=list)),
+                ("wave_tests", models.JSONField(default=list)),
+                ("acceptance_tests", models.JSONField(default=list)),
+                ("approvals", models.JSONField(default=list)),
+                ("defaults", models.JSONField(default=dict)),
+                ("warnings", models.JSONField(default=list)),
+                ("atoms_total", models.PositiveIntegerField()),
+                ("waves_total", models.PositiveIntegerField()),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                (
+                    "owner",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
+                (
+                    "team",
+                    models.ForeignKey(
+                        blank=True,
+                        null=True,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="auth.group",
+                    ),
+                ),
             ],
             options={
-                'ordering': ('-created_at',),
+                "ordering": ("-created_at",),
             },
         ),
         migrations.AddField(
-            model_name='execution',
-            name='masterplan',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='executions', to='executions.masterplan'),
+            model_name="execution",
+            name="masterplan",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.PROTECT,
+                related_name="executions",
+                to="executions.masterplan",
+            ),
         ),
         migrations.AddField(
-            model_name='atom',
-            name='masterplan',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='atoms', to='executions.masterplan'),
+            model_name="atom",
+            name="masterplan",
+            field=models.ForeignKey(
+                on_delete=django.db.models.deletion.CASCADE, related_name="atoms", to="executions.masterplan"
+            ),
         ),
         migrations.CreateModel(
-            name='Wave',
+            name="Wave",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('number', models.PositiveIntegerField(help_text='from 1')),
-                ('status', models.CharField(choices=[('pending', 'pending'), ('running', 'running'), ('completed', 'completed'), ('cancelled', 'cancelled')], default=executions.states.WaveStatus['PENDING'], max_length=12)),
-                ('atoms_total', models.PositiveIntegerField()),
-                ('atoms_succeeded', models.PositiveIntegerField(default=0)),
-                ('atoms_unsuccessful', models.PositiveIntegerField(default=0)),
-                ('started_at', models.DateTimeField(blank=True, null=True)),
-                ('ended_at', models.DateTimeField(blank=True, null=True)),
-                ('execution', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='waves', to='executions.execution')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("number", models.PositiveIntegerField(help_text="from 1")),
+                (
+                    "status",
+                    models.CharField(
+                        choices=[
+                            ("pending", "pending"),
+                            ("running", "running"),
+                            ("completed", "completed"),
+                            ("cancelled", "cancelled"),
+                        ],
+                        default=executions.states.WaveStatus["PENDING"],
+                        max_length=12,
+                    ),
+                ),
+                ("atoms_total", models.PositiveIntegerField()),
+                ("atoms_succeeded", models.PositiveIntegerField(default=0)),
+                ("atoms_unsuccessful", models.PositiveIntegerField(default=0)),
+                ("started_at", models.DateTimeField(blank=True, null=True)),
+                ("ended_at", models.DateTimeField(blank=True, null=True)),
+                (
+                    "execution",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="waves",
+                        to="executions.execution",
+                    ),
+                ),
             ],
             options={
-                'ordering': ('execution', 'number'),
+                "ordering": ("execution", "number"),
             },
         ),
         migrations.CreateModel(
-            name='Event',
+            name="Event",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('seq', models.PositiveBigIntegerField(help_text='from 1')),
-                ('type', models.CharField(max_length=40)),
-                ('wave', models.PositiveIntegerField(blank=True, null=True)),
-                ('atom', models.CharField(blank=True, help_text="the atom's key", max_length=200)),
-                ('attempt', models.PositiveIntegerField(blank=True, null=True)),
-                ('data', models.JSONField(default=dict)),
-                ('at', models.DateTimeField()),
-                ('execution', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='events', to='executions.execution')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("seq", models.PositiveBigIntegerField(help_text="from 1")),
+                ("type", models.CharField(max_length=40)),
+                ("wave", models.PositiveIntegerField(blank=True, null=True)),
+                ("atom", models.CharField(blank=True, help_text="the atom's key", max_length=200)),
+                ("attempt", models.PositiveIntegerField(blank=True, null=True)),
+                ("data", models.JSONField(default=dict)),
+                ("at", models.DateTimeField()),
+                (
+                    "execution",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="events",
+                        to="executions.execution",
+                    ),
+                ),
             ],
             options={
-                'ordering': ('execution', 'seq'),
-                'constraints': [models.UniqueConstraint(fields=('execution', 'seq'), name='event_seq_once'), models.CheckConstraint(condition=models.Q(('seq__gte', 1)), name='event_seq_from_1')],
+                "ordering": ("execution", "seq"),
+                "constraints": [
+                    models.UniqueConstraint(fields=("execution", "seq"), name="event_seq_once"),
+                    models.CheckConstraint(condition=models.Q(("seq__gte", 1)), name="event_seq_from_1"),
+                ],
             },
         ),
         migrations.CreateModel(
-            name='Call',
+            name="Call",
             fields=[
-                ('id', models.UUIDField(default=executions.identity.new_id, editable=False, primary_key=True, serialize=False)),
-                ('ordinal', models.PositiveIntegerField(help_text='from 1, within the attempt')),
-                ('owner', models.CharField(max_length=120)),
-                ('fence', models.PositiveIntegerField()),
-                ('endpoint', models.CharField(max_length=300)),
-                ('model', models.CharField(max_length=200)),
-                ('requested', models.JSONField(default=dict, help_text='parameters that the rung asks for')),
-                ('applied', models.JSONField(default=dict, help_text='parameters that were sent; null where one was left out')),
-                ('dropped', models.JSONField(default=dict, help_text='why a parameter was left out')),
-                ('outcome', models.CharField(blank=True, choices=[('answered', 'answered'), ('transport_error', 'transport error'), ('truncated', 'truncated'), ('refused', 'refused'), ('lost', 'lost'), ('cancelled', 'cancelled')], max_length=16)),
-                ('status_code', models.PositiveIntegerField(blank=True, null=True)),
-                ('error_type', models.CharField(blank=True, max_length=80)),
-                ('error', models.TextField(blank=True)),
-                ('request_id', models.CharField(blank=True, max_length=200)),
-                ('stop_reason', models.CharField(blank=True, max_length=60)),
-                ('answer', models.TextField(blank=True)),
-                ('input_tokens', models.PositiveBigIntegerField(default=0)),
-                ('output_tokens', models.PositiveBigIntegerField(default=0)),
-                ('cache_read_tokens', models.PositiveBigIntegerField(default=0)),
-                ('cache_write_tokens', models.PositiveBigIntegerField(default=0)),
-                ('price_kind', models.CharField(blank=True, max_length=10)),
-                ('reserved_nano_usd', models.PositiveBigIntegerField(default=0)),
-                ('cost_nano_usd', models.PositiveBigIntegerField(blank=True, help_text='settled cost', null=True)),
-                ('started_at', models.DateTimeField()),
-                ('ended_at', models.DateTimeField(blank=True, null=True)),
-                ('attempt', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='calls', to='executions.attempt')),
-                ('execution', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='calls', to='executions.execution')),
+                (
+                    "id",
+                    models.UUIDField(
+                        default=executions.identity.new_id, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
+                ("ordinal", models.PositiveIntegerField(help_text="from 1, within the attempt")),
+                ("owner", models.CharField(max_length=120)),
+                ("fence", models.PositiveIntegerField()),
+                ("endpoint", models.CharField(max_length=300)),
+                ("model", models.CharField(max_length=200)),
+                ("requested", models.JSONField(default=dict, help_text="parameters that the rung asks for")),
+                (
+                    "applied",
+                    models.JSONField(
+                        default=dict, help_text="parameters that were sent; null where one was left out"
+                    ),
+                ),
+                ("dropped", models.JSONField(default=dict, help_text="why a parameter was left out")),
+                (
+                    "outcome",
+                    models.CharField(
+                        blank=True,
+                        choices=[
+                            ("answered", "answered"),
+                            ("transport_error", "transport error"),
+                            ("truncated", "truncated"),
+                            ("refused", "refused"),
+                            ("lost", "lost"),
+                            ("cancelled", "cancelled"),
+                        ],
+                        max_length=16,
+                    ),
+                ),
+                ("status_code", models.PositiveIntegerField(blank=True, null=True)),
+                ("error_type", models.CharField(blank=True, max_length=80)),
+                ("error", models.TextField(blank=True)),
+                ("request_id", models.CharField(blank=True, max_length=200)),
+                ("stop_reason", models.CharField(blank=True, max_length=60)),
+                ("answer", models.TextField(blank=True)),
+                ("input_tokens", models.PositiveBigIntegerField(default=0)),
+                ("output_tokens", models.PositiveBigIntegerField(default=0)),
+                ("cache_read_tokens", models.PositiveBigIntegerField(default=0)),
+                ("cache_write_tokens", models.PositiveBigIntegerField(default=0)),
+                ("price_kind", models.CharField(blank=True, max_length=10)),
+                ("reserved_nano_usd", models.PositiveBigIntegerField(default=0)),
+                (
+                    "cost_nano_usd",
+                    models.PositiveBigIntegerField(blank=True, help_text="settled cost", null=True),
+                ),
+                ("started_at", models.DateTimeField()),
+                ("ended_at", models.DateTimeField(blank=True, null=True)),
+                (
+                    "attempt",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="calls",
+                        to="executions.attempt",
+                    ),
+                ),
+                (
+                    "execution",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="calls",
+                        to="executions.execution",
+                    ),
+                ),
             ],
             options={
-                'ordering': ('attempt', 'ordinal'),
-                'indexes': [models.Index(fields=['execution', '-started_at'], name='call_newest')],
-                'constraints': [models.UniqueConstraint(fields=('attempt', 'ordinal'), name='call_ordinal_once'), models.UniqueConstraint(condition=models.Q(('outcome', '')), fields=('attempt',), name='call_open_once'), models.CheckConstraint(condition=models.Q(models.Q(('ended_at__isnull', True), ('outcome', '')), models.Q(models.Q(('outcome', ''), _negated=True), ('ended_at__isnull', False)), _connector='OR'), name='call_ended_at_set')],
+                "ordering": ("attempt", "ordinal"),
+                "indexes": [models.Index(fields=["execution", "-started_at"], name="call_newest")],
+                "constraints": [
+                    models.UniqueConstraint(fields=("attempt", "ordinal"), name="call_ordinal_once"),
+                    models.UniqueConstraint(
+                        condition=models.Q(("outcome", "")), fields=("attempt",), name="call_open_once"
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("ended_at__isnull", True), ("outcome", "")),
+                            models.Q(models.Q(("outcome", ""), _negated=True), ("ended_at__isnull", False)),
+                            _connector="OR",
+                        ),
+                        name="call_ended_at_set",
+                    ),
+                ],
             },
         ),
         migrations.AddIndex(
-            model_name='attempt',
-            index=models.Index(fields=['execution', '-started_at'], name='attempt_newest'),
+            model_name="attempt",
+            index=models.Index(fields=["execution", "-started_at"], name="attempt_newest"),
         ),
         migrations.AddConstraint(
-            model_name='attempt',
-            constraint=models.UniqueConstraint(condition=models.Q(('kind', 'model')), fields=('atom_run', 'generation', 'number'), name='attempt_number_once'),
+            model_name="attempt",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("kind", "model")),
+                fields=("atom_run", "generation", "number"),
+                name="attempt_number_once",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='attempt',
-            constraint=models.UniqueConstraint(condition=models.Q(('status', 'passed'), ('superseded', False)), fields=('atom_run',), name='attempt_accepted_once'),
+            model_name="attempt",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("status", "passed"), ("superseded", False)),
+                fields=("atom_run",),
+                name="attempt_accepted_once",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='attempt',
-            constraint=models.UniqueConstraint(condition=models.Q(('status', 'running')), fields=('atom_run',), name='attempt_running_once'),
+            model_name="attempt",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("status", "running")), fields=("atom_run",), name="attempt_running_once"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='attempt',
-            constraint=models.CheckConstraint(condition=models.Q(('status__in', ['running', 'passed', 'rejected', 'provider', 'cancelled', 'dead_lettered'])), name='attempt_status_known'),
+            model_name="attempt",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    (
+                        "status__in",
+                        ["running", "passed", "rejected", "provider", "cancelled", "dead_lettered"],
+                    )
+                ),
+                name="attempt_status_known",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='attempt',
-            constraint=models.CheckConstraint(condition=models.Q(('number__gte', 1)), name='attempt_number_from_1'),
+            model_name="attempt",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("number__gte", 1)), name="attempt_number_from_1"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='attempt',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('ended_at__isnull', True), ('status', 'running')), models.Q(models.Q(('status', 'running'), _negated=True), ('ended_at__isnull', False)), _connector='OR'), name='attempt_ended_at_set'),
+            model_name="attempt",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("ended_at__isnull", True), ("status", "running")),
+                    models.Q(models.Q(("status", "running"), _negated=True), ("ended_at__isnull", False)),
+                    _connector="OR",
+                ),
+                name="attempt_ended_at_set",
+            ),
         ),
         migrations.AddIndex(
-            model_name='atomrun',
-            index=models.Index(condition=models.Q(('status', 'ready')), fields=['execution', '-chain', 'position'], name='atom_run_claimable'),
+            model_name="atomrun",
+            index=models.Index(
+                condition=models.Q(("status", "ready")),
+                fields=["execution", "-chain", "position"],
+                name="atom_run_claimable",
+            ),
         ),
         migrations.AddIndex(
-            model_name='atomrun',
-            index=models.Index(fields=['execution', 'wave', 'status'], name='atom_run_by_wave'),
+            model_name="atomrun",
+            index=models.Index(fields=["execution", "wave", "status"], name="atom_run_by_wave"),
         ),
         migrations.AddIndex(
-            model_name='atomrun',
-            index=models.Index(condition=models.Q(('status__in', ['generating', 'validating'])), fields=['lease_until'], name='atom_run_leased'),
+            model_name="atomrun",
+            index=models.Index(
+                condition=models.Q(("status__in", ["generating", "validating"])),
+                fields=["lease_until"],
+                name="atom_run_leased",
+            ),
         ),
         migrations.AddIndex(
-            model_name='atomrun',
-            index=models.Index(condition=models.Q(('lease_owner', ''), _negated=True), fields=['lease_owner'], name='atom_run_by_owner'),
+            model_name="atomrun",
+            index=models.Index(
+                condition=models.Q(("lease_owner", ""), _negated=True),
+                fields=["lease_owner"],
+                name="atom_run_by_owner",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='atomrun',
-            constraint=models.UniqueConstraint(fields=('execution', 'key'), name='atom_run_once'),
+            model_name="atomrun",
+            constraint=models.UniqueConstraint(fields=("execution", "key"), name="atom_run_once"),
         ),
         migrations.AddConstraint(
-            model_name='atomrun',
-            constraint=models.CheckConstraint(condition=models.Q(('status__in', ['pending', 'ready', 'generating', 'validating', 'succeeded', 'failed', 'blocked', 'cancelled', 'dead_lettered'])), name='atom_run_status_known'),
+            model_name="atomrun",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    (
+                        "status__in",
+                        [
+                            "pending",
+                            "ready",
+                            "generating",
+                            "validating",
+                            "succeeded",
+                            "failed",
+                            "blocked",
+                            "cancelled",
+                            "dead_lettered",
+                        ],
+                    )
+                ),
+                name="atom_run_status_known",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='atomrun',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('lease_until__isnull', False), ('status__in', ['generating', 'validating']), models.Q(('lease_owner', ''), _negated=True)), models.Q(models.Q(('status__in', ['generating', 'validating']), _negated=True), ('lease_owner', ''), ('lease_until__isnull', True)), _connector='OR'), name='atom_run_leased_when_working'),
+            model_name="atomrun",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(
+                        ("lease_until__isnull", False),
+                        ("status__in", ["generating", "validating"]),
+                        models.Q(("lease_owner", ""), _negated=True),
+                    ),
+                    models.Q(
+                        models.Q(("status__in", ["generating", "validating"]), _negated=True),
+                        ("lease_owner", ""),
+                        ("lease_until__isnull", True),
+                    ),
+                    _connector="OR",
+                ),
+                name="atom_run_leased_when_working",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='atomrun',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('accepted__isnull', False), ('status', 'succeeded'), models.Q(('assurance', ''), _negated=True)), models.Q(models.Q(('status', 'succeeded'), _negated=True), ('accepted__isnull', True), ('assurance', '')), _connector='OR'), name='atom_run_accepted_when_succeeded'),
+            model_name="atomrun",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(
+                        ("accepted__isnull", False),
+                        ("status", "succeeded"),
+                        models.Q(("assurance", ""), _negated=True),
+                    ),
+                    models.Q(
+                        models.Q(("status", "succeeded"), _negated=True),
+                        ("accepted__isnull", True),
+                        ("assurance", ""),
+                    ),
+                    _connector="OR",
+                ),
+                name="atom_run_accepted_when_succeeded",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='issue',
-            constraint=models.UniqueConstraint(fields=('attempt', 'ordinal'), name='issue_ordinal_once'),
+            model_name="issue",
+            constraint=models.UniqueConstraint(fields=("attempt", "ordinal"), name="issue_ordinal_once"),
         ),
         migrations.AddConstraint(
-            model_name='masterplan',
-            constraint=models.UniqueConstraint(fields=('owner', 'name', 'version'), name='masterplan_version_once'),
+            model_name="masterplan",
+            constraint=models.UniqueConstraint(
+                fields=("owner", "name", "version"), name="masterplan_version_once"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='masterplan',
-            constraint=models.UniqueConstraint(condition=models.Q(('owner__isnull', True)), fields=('name', 'version'), name='masterplan_version_once_unowned'),
+            model_name="masterplan",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("owner__isnull", True)),
+                fields=("name", "version"),
+                name="masterplan_version_once_unowned",
+            ),
         ),
         migrations.AddIndex(
-            model_name='execution',
-            index=models.Index(fields=['status', 'created_at'], name='execution_by_status'),
+            model_name="execution",
+            index=models.Index(fields=["status", "created_at"], name="execution_by_status"),
         ),
         migrations.AddIndex(
-            model_name='execution',
-            index=models.Index(fields=['-created_at'], name='execution_newest'),
+            model_name="execution",
+            index=models.Index(fields=["-created_at"], name="execution_newest"),
         ),
         migrations.AddConstraint(
-            model_name='execution',
-            constraint=models.CheckConstraint(condition=models.Q(('status__in', ['pending', 'running', 'pausing', 'paused', 'completed', 'failed', 'cancelling', 'cancelled'])), name='execution_status_known'),
+            model_name="execution",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    (
+                        "status__in",
+                        [
+                            "pending",
+                            "running",
+                            "pausing",
+                            "paused",
+                            "completed",
+                            "failed",
+                            "cancelling",
+                            "cancelled",
+                        ],
+                    )
+                ),
+                name="execution_status_known",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='execution',
-            constraint=models.CheckConstraint(condition=models.Q(('schedule__in', ['waves', 'flow'])), name='execution_schedule_known'),
+            model_name="execution",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("schedule__in", ["waves", "flow"])), name="execution_schedule_known"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='execution',
-            constraint=models.CheckConstraint(condition=models.Q(('on_dependency_failure__in', ['block', 'continue', 'stop'])), name='execution_policy_known'),
+            model_name="execution",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("on_dependency_failure__in", ["block", "continue", "stop"])),
+                name="execution_policy_known",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='execution',
-            constraint=models.CheckConstraint(condition=models.Q(('max_concurrency__gte', 1)), name='execution_concurrency_from_1'),
+            model_name="execution",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("max_concurrency__gte", 1)), name="execution_concurrency_from_1"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='execution',
-            constraint=models.CheckConstraint(condition=models.Q(('atoms_total__gte', django.db.models.expressions.CombinedExpression(django.db.models.expressions.CombinedExpression(django.db.models.expressions.CombinedExpression(django.db.models.expressions.CombinedExpression(models.F('atoms_succeeded'), '+', models.F('atoms_failed')), '+', models.F('atoms_blocked')), '+', models.F('atoms_cancelled')), '+', models.F('atoms_dead_lettered')))), name='execution_ended_within_total'),
+            model_name="execution",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    (
+                        "atoms_total__gte",
+                        django.db.models.expressions.CombinedExpression(
+                            django.db.models.expressions.CombinedExpression(
+                                django.db.models.expressions.CombinedExpression(
+                                    django.db.models.expressions.CombinedExpression(
+                                        models.F("atoms_succeeded"), "+", models.F("atoms_failed")
+                                    ),
+                                    "+",
+                                    models.F("atoms_blocked"),
+                                ),
+                                "+",
+                                models.F("atoms_cancelled"),
+                            ),
+                            "+",
+                            models.F("atoms_dead_lettered"),
+                        ),
+                    )
+                ),
+                name="execution_ended_within_total",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='execution',
-            constraint=models.CheckConstraint(condition=models.Q(('attempts_total__gte', models.F('attempts_passed'))), name='execution_passed_within_total'),
+            model_name="execution",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("attempts_total__gte", models.F("attempts_passed"))),
+                name="execution_passed_within_total",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='execution',
-            constraint=models.CheckConstraint(condition=models.Q(('current_wave__lte', models.F('waves_total'))), name='execution_wave_within_total'),
+            model_name="execution",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("current_wave__lte", models.F("waves_total"))),
+                name="execution_wave_within_total",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='atom',
-            constraint=models.UniqueConstraint(fields=('masterplan', 'key'), name='atom_key_once'),
+            model_name="atom",
+            constraint=models.UniqueConstraint(fields=("masterplan", "key"), name="atom_key_once"),
         ),
         migrations.AddConstraint(
-            model_name='atom',
-            constraint=models.CheckConstraint(condition=models.Q(('wave__gte', 1)), name='atom_wave_from_1'),
+            model_name="atom",
+            constraint=models.CheckConstraint(condition=models.Q(("wave__gte", 1)), name="atom_wave_from_1"),
         ),
         migrations.AddConstraint(
-            model_name='atom',
-            constraint=models.CheckConstraint(condition=models.Q(('chain__gte', 1)), name='atom_chain_from_1'),
+            model_name="atom",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("chain__gte", 1)), name="atom_chain_from_1"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='wave',
-            constraint=models.UniqueConstraint(fields=('execution', 'number'), name='wave_number_once'),
+            model_name="wave",
+            constraint=models.UniqueConstraint(fields=("execution", "number"), name="wave_number_once"),
         ),
         migrations.AddConstraint(
-            model_name='wave',
-            constraint=models.CheckConstraint(condition=models.Q(('number__gte', 1)), name='wave_number_from_1'),
+            model_name="wave",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("number__gte", 1)), name="wave_number_from_1"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='wave',
-            constraint=models.CheckConstraint(condition=models.Q(('status__in', ['pending', 'running', 'completed', 'cancelled'])), name='wave_status_known'),
+            model_name="wave",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("status__in", ["pending", "running", "completed", "cancelled"])),
+                name="wave_status_known",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='wave',
-            constraint=models.CheckConstraint(condition=models.Q(('atoms_total__gte', django.db.models.expressions.CombinedExpression(models.F('atoms_succeeded'), '+', models.F('atoms_unsuccessful')))), name='wave_ended_within_total'),
+            model_name="wave",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    (
+                        "atoms_total__gte",
+                        django.db.models.expressions.CombinedExpression(
+                            models.F("atoms_succeeded"), "+", models.F("atoms_unsuccessful")
+                        ),
+                    )
+                ),
+                name="wave_ended_within_total",
+            ),
         ),
     ]

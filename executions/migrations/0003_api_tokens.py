@@ -6,40 +6,74 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('executions', '0002_cache_table'),
+        ("executions", "0002_cache_table"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='ApiToken',
+            name="ApiToken",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('key_id', models.CharField(help_text='the part that may be shown', max_length=16, unique=True)),
-                ('digest', models.CharField(help_text='SHA-256 of the whole text, hex', max_length=64)),
-                ('name', models.CharField(blank=True, help_text='what it is used for', max_length=100)),
-                ('enabled', models.BooleanField(default=True)),
-                ('created_at', models.DateTimeField(auto_now_add=True)),
-                ('expires_at', models.DateTimeField(blank=True, help_text='none: it does not expire', null=True)),
-                ('last_used_at', models.DateTimeField(blank=True, help_text='to the minute', null=True)),
-                ('owner', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='api_tokens', to=settings.AUTH_USER_MODEL)),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                (
+                    "key_id",
+                    models.CharField(help_text="the part that may be shown", max_length=16, unique=True),
+                ),
+                ("digest", models.CharField(help_text="SHA-256 of the whole text, hex", max_length=64)),
+                ("name", models.CharField(blank=True, help_text="what it is used for", max_length=100)),
+                ("enabled", models.BooleanField(default=True)),
+                ("created_at", models.DateTimeField(auto_now_add=True)),
+                (
+                    "expires_at",
+                    models.DateTimeField(blank=True, help_text="none: it does not expire", null=True),
+                ),
+                ("last_used_at", models.DateTimeField(blank=True, help_text="to the minute", null=True)),
+                (
+                    "owner",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="api_tokens",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
             ],
             options={
-                'ordering': ('-created_at',),
+                "ordering": ("-created_at",),
             },
         ),
         migrations.CreateModel(
-            name='RequestTally',
+            name="RequestTally",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('kind', models.CharField(help_text='reads or writes', max_length=8)),
-                ('seconds', models.JSONField(default=dict, help_text='Unix second (text, as JSON keys are): requests')),
-                ('user', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='+', to=settings.AUTH_USER_MODEL)),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("kind", models.CharField(help_text="reads or writes", max_length=8)),
+                (
+                    "seconds",
+                    models.JSONField(
+                        default=dict, help_text="Unix second (text, as JSON keys are): requests"
+                    ),
+                ),
+                (
+                    "user",
+                    models.ForeignKey(
+                        on_delete=django.db.models.deletion.CASCADE,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
             ],
             options={
-                'constraints': [models.UniqueConstraint(fields=('user', 'kind'), name='request_tally_once')],
+                "constraints": [models.UniqueConstraint(fields=("user", "kind"), name="request_tally_once")],
             },
         ),
     ]

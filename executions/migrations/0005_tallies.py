@@ -4,27 +4,50 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('executions', '0004_roles'),
+        ("executions", "0004_roles"),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='Tally',
+            name="Tally",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('masterplan_id', models.UUIDField(help_text='nil: of the whole site')),
-                ('execution_id', models.UUIDField(help_text='nil: of all executions that have ended')),
-                ('name', models.CharField(help_text='what is counted: engine/tallies.py', max_length=24)),
-                ('label', models.CharField(blank=True, help_text="wave, attempt's number, temperature before, …", max_length=24)),
-                ('part', models.CharField(blank=True, help_text='status, bucket, temperature after, …', max_length=24)),
-                ('amount', models.BigIntegerField(help_text="events, nano-USD, or millionths of a histogram's unit in its sum")),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("masterplan_id", models.UUIDField(help_text="nil: of the whole site")),
+                ("execution_id", models.UUIDField(help_text="nil: of all executions that have ended")),
+                ("name", models.CharField(help_text="what is counted: engine/tallies.py", max_length=24)),
+                (
+                    "label",
+                    models.CharField(
+                        blank=True, help_text="wave, attempt's number, temperature before, …", max_length=24
+                    ),
+                ),
+                (
+                    "part",
+                    models.CharField(
+                        blank=True, help_text="status, bucket, temperature after, …", max_length=24
+                    ),
+                ),
+                (
+                    "amount",
+                    models.BigIntegerField(
+                        help_text="events, nano-USD, or millionths of a histogram's unit in its sum"
+                    ),
+                ),
             ],
             options={
-                'verbose_name_plural': 'tallies',
-                'indexes': [models.Index(fields=['execution_id'], name='tally_by_execution')],
-                'constraints': [models.UniqueConstraint(fields=('masterplan_id', 'execution_id', 'name', 'label', 'part'), name='tally_once')],
+                "verbose_name_plural": "tallies",
+                "indexes": [models.Index(fields=["execution_id"], name="tally_by_execution")],
+                "constraints": [
+                    models.UniqueConstraint(
+                        fields=("masterplan_id", "execution_id", "name", "label", "part"), name="tally_once"
+                    )
+                ],
             },
         ),
     ]

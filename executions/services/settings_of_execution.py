@@ -55,7 +55,9 @@ def configure(
     foreign = sorted({one for one in asked if not configured and not one.startswith("scripted-")})
     if foreign:
         raise InvalidSettings(
-            [f"model: no endpoint is set (ANTHROPIC_API_KEY, ANTHROPIC_BASE_URL), so {', '.join(foreign)} cannot be asked"]
+            [
+                f"model: no endpoint is set (ANTHROPIC_API_KEY, ANTHROPIC_BASE_URL), so {', '.join(foreign)} cannot be asked"
+            ]
         )
     return Configuration(
         model=model,

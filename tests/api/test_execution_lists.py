@@ -77,6 +77,12 @@ def test_pages_hold_everything_once_whatever_comes_meanwhile(
     assert seen == [str(one.id) for one in reversed(three)]
 
 
+def test_head_asks_as_get_does(ada: Person, three: list[Execution]) -> None:
+    answer = ada.client.head(LIST + "?status=paused&limit=1")
+
+    assert (answer.status_code, answer.content) == (200, b"")
+
+
 def test_one_can_go_back_a_page(ada: Person, three: list[Execution]) -> None:
     first = ada.client.get(LIST + "?limit=2").json()
     second = ada.client.get(first["next"]).json()

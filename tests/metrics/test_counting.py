@@ -11,17 +11,16 @@ from django.db import connection
 from hypothesis import given
 from hypothesis import strategies as st
 
-from executions.engine.calls import AttemptIntent, RecordIntent
 from executions.engine.reconciler import take_back
 from executions.engine.tallies import BOUNDS, Tallied, bucket, temperature_label, wave_label
 from executions.engine.transaction import open_transaction
-from executions.identity import new_id
 from executions.models import Execution, Tally
 from executions.models.metrics import ALL
 from executions.services.control import cancel_execution
 from executions.services.start import start_execution
 from executions.states import CallOutcome
 from tests.engine.by_hand import Hand, claim_one, claiming, expire_leases, start, succeed_all, write
+from tests.metrics.crowd import attempt_together
 from tests.metrics.exposition import Scrape
 from tests.metrics.rows import NANO, assert_counters_equal_rows
 from tests.plans import adder, layers, plan
@@ -130,38 +129,17 @@ def test_rates_are_of_retries_and_of_all_verdicts(scrape: Ask) -> None:
     ]
 
 
-def _intend(hand: Hand, temperature: float | None) -> None:
-    """The next attempt of an atom, at this temperature, answered and rejected."""
-    number, call_id = hand.used + 1, new_id()
-    write(
-        RecordIntent(
-            claim=hand.claim,
-            attempt_id=hand.attempt_id,
-            attempt_number=number,
-            call_id=call_id,
-            ordinal=1,
-            endpoint="test",
-            model="scripted-test",
-            requested={"temperature": temperature},
-            reserve_nano_usd=0,
-            new_attempt=AttemptIntent(number, "repair", {"temperature": temperature}, "system", "user"),
-        )
-    )
-    hand.answer(call_id)
-    hand.judge(passed=False)
-
-
 @pytest.mark.django_db
 def test_a_retry_at_another_temperature_than_before_is_a_change_and_one_at_the_same_is_none(
     scrape: Ask,
 ) -> None:
     ladder = [{"temperature": one} for one in (0.7, 0.5, 0.3, 0.3, None, 0.3)]
     start(plan(*layers(3)), max_attempts=6, ladder=ladder)
-    hands = [Hand(claim, 6) for claim in write(claiming())]
+    claims = write(claiming())
     assert scrape().sum("v2_retry_temperature_changes_total") == 0
-    for rungs, hand in zip((6, 4, 2), hands, strict=True):
-        for rung in ladder[:rungs]:
-            _intend(hand, rung["temperature"])
+    for number, rung in enumerate(ladder, start=1):
+        still_going = [claim for claim, rungs in zip(claims, (6, 4, 2), strict=True) if number <= rungs]
+        attempt_together(still_going, number=number, passed=False, temperature=rung["temperature"])
 
     found = scrape()
 

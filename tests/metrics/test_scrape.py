@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import re
 import subprocess
 import sys
@@ -17,10 +16,10 @@ from prometheus_client import CollectorRegistry
 
 from executions.metrics import readings
 from executions.metrics.collector import ExecutionCollector
-from executions.models import Execution
 from executions.services.start import start_execution
 from tests.engine.by_hand import Hand, claiming, start, succeed_all, write
 from tests.ground import ROOT
+from tests.metrics.crowd import work_through
 from tests.metrics.exposition import Scrape
 from tests.plans import layers, plan
 
@@ -163,31 +162,18 @@ def test_promtool_has_nothing_to_say(scrape: Ask, query: str) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
-def _work_all(execution: Execution) -> None:
-    """Every third atom needs two attempts."""
-    order = itertools.count()
-    while claims := write(claiming(400)):
-        for claim in claims:
-            hand = Hand(claim)
-            if next(order) % 3 == 0:
-                hand.attempt(passed=False)
-            hand.attempt(passed=True)
-    execution.refresh_from_db()
-    assert execution.status == "completed"
-
-
-@pytest.mark.django_db
+@pytest.mark.django_db(transaction=True)
 def test_two_thousand_atoms_give_as_many_series_as_a_hundred_in_as_many_waves(scrape: Ask) -> None:
     small = start(plan(*layers(*[10] * 10), name="small"))
     before = scrape()
-    _work_all(small)
+    work_through(small)
     hundred = scrape()
     assert hundred("v2_atom_execution_time_seconds_count") == 100
     assert hundred.series() == before.series(), "none appears while it runs either"
     large = start(plan(*layers(*[200] * 10), name="large"))
     small.atom_runs.update(status="failed", accepted=None, assurance="")
     small.delete()
-    _work_all(large)
+    work_through(large)
 
     thousands = scrape()
 

@@ -149,7 +149,7 @@ def test_max_attempts_cuts_or_lengthens_the_ladder(most: int) -> None:
 def test_a_model_that_nobody_serves_is_refused(key: str) -> None:
     value = "claude-opus-5" if key == "model" else [{"model": "claude-opus-5"}]
 
-    with pytest.raises(InvalidSettings, match="no endpoint is set .* claude-opus-5 cannot be asked"):
+    with pytest.raises(InvalidSettings, match=r"no endpoint is set .* claude-opus-5 cannot be asked"):
         configure({key: value})
 
 

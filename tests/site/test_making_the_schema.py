@@ -36,7 +36,7 @@ def test_commands_that_start_at_once_on_a_new_folder_all_succeed(
     assert names == [("plan 0",), ("plan 1",), ("plan 2",)]
 
 
-@pytest.mark.parametrize("command", ["import_masterplan", "run_masterplan", "events"])
+@pytest.mark.parametrize("command", ["run_masterplan", "events"])
 def test_an_unmigrated_database_of_ones_own_is_refused_and_left_alone(
     manage: Manage, scratch: Path, command: str
 ) -> None:

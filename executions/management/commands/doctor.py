@@ -21,7 +21,7 @@ from executions.management.command import PlainCommand
 from executions.scripted_model.embedded import current_url
 from executions.services.settings_of_execution import configure
 from executions.version import VERSION
-from mge_site.env import Reading, unknown
+from mge_site.env import Reading, unknown, without_password
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +69,7 @@ def _shown(reading: Reading) -> str:
         return "-"
     if isinstance(reading.value, tuple):
         return ", ".join(str(one) for one in reading.value)
-    return str(reading.value)
+    return without_password(str(reading.value))
 
 
 def _isolation() -> Iterator[Line]:
@@ -125,7 +125,7 @@ def _model() -> Iterator[Line]:
         url = current_url(settings.MGE_DATA_DIR)
         yield Line("endpoint", f"scripted model {'at ' + url if url else '(started when it is needed)'}")
     else:
-        yield Line("endpoint", settings.ANTHROPIC_BASE_URL or "Anthropic's")
+        yield Line("endpoint", without_password(settings.ANTHROPIC_BASE_URL) or "Anthropic's")
         yield Line(
             "key",
             "set" if settings.ANTHROPIC_API_KEY else "not set",
