@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import re
 import uuid
 from collections.abc import Callable
@@ -13,8 +12,6 @@ from django.utils.deprecation import MiddlewareMixin
 HEADER = "X-Request-ID"
 USABLE = re.compile(r"[A-Za-z0-9._-]{8,64}", re.ASCII)
 
-log = logging.getLogger(__name__)
-
 
 class RequestIdMiddleware(MiddlewareMixin):
     """Keeps the id that a proxy gave, where it is harmless in a log line; gives one otherwise."""
@@ -24,10 +21,6 @@ class RequestIdMiddleware(MiddlewareMixin):
     def process_request(self, request: HttpRequest) -> None:
         given = request.headers.get(HEADER, "")
         request.META["MGE_REQUEST_ID"] = given if USABLE.fullmatch(given) else uuid.uuid4().hex
-
-    def process_exception(self, request: HttpRequest, exception: Exception) -> None:
-        """Pages only: what fails in the REST interface never leaves its view."""
-        log.error("request %s failed: %s", request_id(request), type(exception).__name__)
 
     def process_response(self, request: HttpRequest, response: HttpResponse) -> HttpResponse:
         response.headers[HEADER] = request_id(request)

@@ -45,6 +45,12 @@ def sentence(event: Event) -> str:
             blocking = data.get("blocking") or 0
             found = f": {blocking} {'error' if blocking == 1 else 'errors'}" if blocking else ""
             return f"{data.get('status')}{found}"
+        case "atom.resumed":
+            return "goes on"
+        case "atom.released":
+            return "given back, to be gone on with"
+        case "call.answered":
+            return f"answered in {data.get('output_tokens')} tokens"
         case "call.failed":
             return " ".join(
                 str(one)

@@ -217,6 +217,7 @@ class RecordAnswer:
     """The model answered in full: the answer is kept before it is looked at. Returns whether the atom is still ours."""
 
     claim: ClaimedAtom
+    attempt_number: int
     call_id: uuid.UUID
     result: CallResult
 
@@ -234,7 +235,16 @@ class RecordAnswer:
         owned: bool = unit.cursor.rowcount == 1
         if not owned:
             note_late(unit, execution, self.claim, "answer")
-        return owned
+            return False
+        unit.event(
+            execution,
+            "call.answered",
+            wave=self.claim.wave,
+            atom=self.claim.key,
+            attempt=self.attempt_number,
+            output_tokens=self.result.output_tokens,
+        )
+        return True
 
 
 def note_late(unit: ExecutionTransaction, execution: LockedExecution, claim: ClaimedAtom, what: str) -> None:
@@ -354,4 +364,9 @@ class RecordAborted:
         for (call_id,) in unit.cursor.fetchall():
             result = CallResult(outcome, possibly_billed=True)
             close_call(unit, execution, dialect.to_uuid(call_id), result)
+            unit.event(
+                execution, "call.failed", wave=self.claim.wave, atom=self.claim.key, outcome=outcome.value
+            )
+        if not cancelled:
+            unit.event(execution, "atom.released", wave=self.claim.wave, atom=self.claim.key)
         release(unit, self.claim, None)

@@ -80,7 +80,7 @@ class Claim:
     can_execute: bool
 
     def execution_ids(self, cursor: CursorWrapper) -> Iterable[uuid.UUID]:
-        dialect.lock_claims(cursor)
+        dialect.one_at_a_time(cursor, dialect.CLAIM_LOCK)
         cursor.execute(
             "SELECT e.id FROM executions_execution e WHERE e.status IN ('pending', 'running')"
             " AND (e.needs_sandbox = %s OR %s) AND (e.status = 'pending' OR EXISTS (SELECT 1 FROM executions_atomrun r"
@@ -152,7 +152,7 @@ class Claim:
             )
             if first:
                 atom_claimed(unit, execution, wave)
-                unit.event(execution, "atom.started", wave=wave, atom=key)
+            unit.event(execution, "atom.started" if first else "atom.resumed", wave=wave, atom=key)
         if rows:
             unit.cursor.execute(
                 "UPDATE executions_atomrun SET status = 'generating', lease_owner = %s, lease_until = %s,"  # noqa: S608
@@ -186,8 +186,10 @@ class Release:
         return (self.claim.execution_id,)
 
     def apply(self, unit: ExecutionTransaction) -> None:
-        hold(unit, self.claim)
-        release(unit, self.claim, None if self.wait is None else unit.now + self.wait)
+        claim = self.claim
+        hold(unit, claim)
+        unit.event(unit.executions[claim.execution_id], "atom.released", wave=claim.wave, atom=claim.key)
+        release(unit, claim, None if self.wait is None else unit.now + self.wait)
 
 
 def release(unit: ExecutionTransaction, claim: ClaimedAtom, not_before: datetime | None) -> None:

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 CLAIM_LOCK = 0x4D47_4501
 """Key of the PostgreSQL advisory lock that serialises claims, so that the global limit holds across executions."""
+STORE_LOCK = 0x4D47_4502
+"""Key of the one that serialises the storing of masterplans, so that each version is given once."""
 
 
 def is_sqlite() -> bool:
@@ -69,10 +71,10 @@ def for_update() -> str:
     return "" if is_sqlite() else " FOR UPDATE"
 
 
-def lock_claims(cursor: CursorWrapper) -> None:
-    """Hold off other claims until the transaction ends."""
+def one_at_a_time(cursor: CursorWrapper, key: int) -> None:
+    """Hold off others with the same key until the transaction ends. SQLite has one writer anyway."""
     if not is_sqlite():
-        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [CLAIM_LOCK])
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [key])
 
 
 def now(cursor: CursorWrapper) -> datetime:

@@ -179,7 +179,7 @@ class RetryOrchestrator:
             outcome = _outcome(answer)
             result = _result(answer, outcome, tokens, model)
             if outcome is CallOutcome.ANSWERED:
-                if not await self._ledger.record(RecordAnswer(claim, call_id, result)):
+                if not await self._ledger.record(RecordAnswer(claim, attempt.number, call_id, result)):
                     return None
                 return replace(attempt, answer=answer.text)
             attempt = replace(attempt, truncations=attempt.truncations + 1)

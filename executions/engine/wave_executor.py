@@ -12,6 +12,7 @@ import logging
 import random
 import time
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
@@ -20,21 +21,24 @@ from django.db import DatabaseError
 from django.db.models import Min
 
 from executions.engine import doorbell
-from executions.engine.claims import Claim, ClaimedAtom, owner_name
+from executions.engine.claims import Claim, ClaimedAtom, Release, owner_name
 from executions.engine.context import AtomContext, ExecutionContext, load_atoms, load_execution
 from executions.engine.heartbeat import Heartbeat
-from executions.engine.ledger import LeaseLost, Ledger, Reader
+from executions.engine.ledger import Change, LeaseLost, Ledger, Reader
 from executions.engine.node import this_node_drains
 from executions.engine.reconciler import RecordDeath
 from executions.engine.retry_orchestrator import Patience, RetryOrchestrator
 from executions.engine.runner_resources import Clients, Validators, can_execute
 from executions.models import AtomRun, Execution
+from executions.scripted_model.embedded import EmbeddedModelError
 from executions.states import EXECUTION_CLAIMABLE, AtomStatus, ExecutionStatus
 
 log = logging.getLogger(__name__)
 
 LOOK_S = 0.5
 """How often a runner looks for commands of people, and for work when it has room."""
+MODEL_WAIT = timedelta(seconds=5)
+"""Until the embedded model, which could not be started, is tried again."""
 
 
 def run_slice() -> int:
@@ -131,16 +135,37 @@ class WaveExecutor:
         for claim in claims:
             by_execution.setdefault(claim.execution_id, []).append(claim)
         for execution_id, found in by_execution.items():
-            execution = self.executions.get(execution_id)
-            if execution is None:
-                execution = self.executions[execution_id] = await self.reader.run(
-                    load_execution, execution_id
-                )
-                await asyncio.to_thread(self.clients.prepare, execution.configuration.endpoint)
-            for context in await self.reader.run(load_atoms, execution, found):
-                self._start(context)
+            try:
+                contexts = await self._prepare(execution_id, found)
+            except DatabaseError:
+                raise
+            except (EmbeddedModelError, OSError) as error:
+                log.error("execution=%s has no model to ask: %s", execution_id, error)  # noqa: TRY400
+                await self._refuse([Release(claim, MODEL_WAIT) for claim in found])
+            except Exception:
+                # A bug, or a configuration of another time: this execution's trouble, not that of all the others here.
+                log.exception("execution=%s cannot be worked on", execution_id)
+                await self._refuse([RecordDeath(claim) for claim in found])
+            else:
+                for context in contexts:
+                    self._start(context)
         self.worked += len(claims)
         return len(claims)
+
+    async def _prepare(self, execution_id: uuid.UUID, claims: list[ClaimedAtom]) -> list[AtomContext]:
+        """What the work on claims of one execution needs; the execution's own part is read once."""
+        execution = self.executions.get(execution_id)
+        if execution is None:
+            execution = await self.reader.run(load_execution, execution_id)
+            await asyncio.to_thread(self.clients.prepare, execution.configuration.endpoint)
+            self.executions[execution_id] = execution
+        contexts: list[AtomContext] = await self.reader.run(load_atoms, execution, claims)
+        return contexts
+
+    async def _refuse(self, changes: Sequence[Change[None]]) -> None:
+        for change in changes:
+            with contextlib.suppress(LeaseLost):
+                await self.ledger.record(change)
 
     def _start(self, context: AtomContext) -> None:
         task = asyncio.create_task(self.orchestrator.work(context), name=context.claim.key)

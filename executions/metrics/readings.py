@@ -1,6 +1,7 @@
 """What the database says now: tallies, the executions shown by name, and how much waits or is in flight.
 
-Every counter comes from tallies, every gauge from rows that an index leads to; nothing here grows with the history.
+Every counter comes from tallies, every gauge from rows that an index leads to or from the executions' own counters: atoms,
+attempts and calls of the past are never read.
 """
 
 from __future__ import annotations

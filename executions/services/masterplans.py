@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import Max
 
+from executions.engine import dialect
 from executions.engine.context import atom_spec
 from executions.models import Atom, Masterplan
 from executions.planning.graph import build_graph
@@ -21,7 +22,8 @@ def store_masterplans(
     plans: Sequence[PlanSpec], *, owner: User | None, team: Group | None = None
 ) -> list[Masterplan]:
     """Store checked plans, all or none. One that the owner has already, unchanged, is returned as it is."""
-    with transaction.atomic():
+    with transaction.atomic(), connection.cursor() as cursor:
+        dialect.one_at_a_time(cursor, dialect.STORE_LOCK)
         return [_store(plan, owner, team) for plan in plans]
 
 

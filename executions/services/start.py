@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from django.db import transaction
+from django.db import connection, transaction
 
-from executions.engine import doorbell
+from executions.engine import dialect, doorbell
 from executions.engine.configuration import Configuration
 from executions.engine.node import live_nodes
 from executions.engine.progress import begin
 from executions.engine.transaction import open_transaction
 from executions.generation.prices import PriceKind, price_kind
+from executions.identity import new_id
 from executions.models import Atom, AtomRun, Execution, Masterplan, Wave
 from executions.services.errors import StartRefused
 from executions.services.settings_of_execution import configure
@@ -107,27 +109,45 @@ def _store(masterplan: Masterplan, actor: User | None, configuration: Configurat
         waves_total=masterplan.waves_total,
         atoms_total=masterplan.atoms_total,
     )
-    sizes = [0] * (masterplan.waves_total + 1)
-    runs = []
-    rows = Atom.objects.filter(masterplan=masterplan).values_list(
-        "id", "key", "wave", "chain", "position", "depends_on"
-    )
-    for atom_id, key, wave, chain, position, depends_on in rows.iterator(chunk_size=2000):
-        sizes[wave] += 1
-        runs.append(
-            AtomRun(
-                execution=execution,
-                atom_id=atom_id,
-                key=key,
-                wave=wave,
-                chain=chain,
-                position=position,
-                unmet=len(depends_on),
-            )
+    rows = list(
+        Atom.objects.filter(masterplan=masterplan).values_list(
+            "id", "key", "wave", "chain", "position", "depends_on"
         )
+    )
+    sizes = Counter(wave for _, _, wave, _, _, _ in rows)
     Wave.objects.bulk_create(
         Wave(execution=execution, number=number, atoms_total=sizes[number])
         for number in range(1, masterplan.waves_total + 1)
     )
-    AtomRun.objects.bulk_create(runs, batch_size=500)
+    _store_runs(
+        execution,
+        [
+            {
+                "id": dialect.uid(new_id()),
+                "atom_id": atom_id,
+                "key": key,
+                "wave": wave,
+                "chain": chain,
+                "position": position,
+                "unmet": len(depends_on),
+            }
+            for atom_id, key, wave, chain, position, depends_on in rows
+        ],
+    )
     return execution
+
+
+def _store_runs(execution: Execution, runs: Sequence[Mapping[str, Any]]) -> None:
+    """Insert the rows of the atoms: these columns of each, all others as a new row has them.
+
+    Not by `bulk_create`, which spends four fifths of the start of a large plan on making and preparing equal values.
+    """
+    new = AtomRun(execution=execution)
+    values: dict[str, Any] = {
+        str(field.column): field.get_db_prep_save(getattr(new, field.attname), connection)
+        for field in AtomRun._meta.concrete_fields
+    }
+    columns = ", ".join(connection.ops.quote_name(column) for column in values)
+    statement = f"INSERT INTO {AtomRun._meta.db_table} ({columns}) VALUES ({dialect.marks(len(values))})"  # noqa: S608
+    with connection.cursor() as cursor:
+        cursor.executemany(statement, [tuple({**values, **run}.values()) for run in runs])

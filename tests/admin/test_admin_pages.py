@@ -54,7 +54,7 @@ def _answered(execution: Execution) -> None:
     with open_transaction(execution.id) as unit:
         RecordIntent(claim, attempt, 1, call, 1, "scripted model", "scripted-x", {}, 5, intent).apply(unit)
     with open_transaction(execution.id) as unit:
-        RecordAnswer(claim, call, CallResult(CallOutcome.ANSWERED, answer=HOSTILE, cost_nano_usd=5)).apply(
+        RecordAnswer(claim, 1, call, CallResult(CallOutcome.ANSWERED, answer=HOSTILE, cost_nano_usd=5)).apply(
             unit
         )
     finding = Finding(Severity.ERROR, "test-failed", HOSTILE, 1)

@@ -229,7 +229,8 @@ def test_the_first_claim_starts_the_execution_and_is_told_once() -> None:
     execution.refresh_from_db()
     assert execution.status == "running"
     assert [event.type for event in events(execution)] == [
-        *("execution.created", "execution.started", "wave.started", "atom.started")
+        *("execution.created", "execution.started", "wave.started"),
+        *("atom.started", "atom.released", "atom.resumed", "atom.released"),
     ]
 
 

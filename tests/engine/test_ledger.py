@@ -10,15 +10,15 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-import psycopg
 import pytest
 from django.db import DatabaseError, connection
 
 from executions.engine import dialect
 from executions.engine.claims import Release
-from executions.engine.ledger import CONNECTION_TRIES, LeaseLost, Ledger, Refusal
+from executions.engine.ledger import LeaseLost, Ledger, Refusal
 from executions.engine.transaction import ExecutionTransaction, open_transaction
 from executions.models import AtomRun, Event, Execution
+from tests.engine.away import database_away
 from tests.engine.by_hand import claiming, start, write
 from tests.engine.committed import transactional_db  # noqa: F401  a fixture
 from tests.ground import ON_POSTGRES
@@ -357,44 +357,16 @@ def test_it_waits_for_a_database_that_is_locked_for_longer_than_its_timeout(
 @pytest.mark.skipif(not ON_POSTGRES, reason="a database that takes no connection is PostgreSQL's")
 def test_it_gives_up_on_a_database_that_stays_away_and_works_again_when_it_is_back() -> None:
     execution = start(plan(*layers(2)))
-    name = connection.settings_dict["NAME"]
 
-    async def work(ledger: Ledger) -> None:
-        backend = await ledger.record(AskBackend(execution.id))
-        with _closed(name):
-            await asyncio.to_thread(_from_outside, "SELECT pg_terminate_backend(%s)", backend)
-            with pytest.raises(DatabaseError):
-                await ledger.record(Tell(execution.id, 1))
-        assert await ledger.record(Tell(execution.id, 2)) == 2
+    async def work(ledger: Ledger) -> int:
+        assert await ledger.record(Tell(execution.id, 0)) == 0
+        with database_away(), pytest.raises(DatabaseError):
+            await ledger.record(Tell(execution.id, 1))
+        return await ledger.record(Tell(execution.id, 2))
 
-    _with_ledger(work)
-
-    assert _told(execution) == [2]
-    assert CONNECTION_TRIES > 1
-
-
-@contextmanager
-def _closed(name: str) -> Iterator[None]:
-    """The database lets nobody in while the block runs."""
-    _from_outside(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS false')
-    try:
-        yield
-    finally:
-        _from_outside(f'ALTER DATABASE "{name}" ALLOW_CONNECTIONS true')
-
-
-def _from_outside(sql: str, *parameters: object) -> None:
-    settings = connection.settings_dict
-    server = psycopg.connect(
-        dbname="postgres",
-        user=settings["USER"] or None,
-        password=settings["PASSWORD"] or None,
-        host=settings["HOST"] or None,
-        port=settings["PORT"] or None,
-        autocommit=True,
-    )
-    with server:
-        server.execute(sql, parameters or None)  # type: ignore[arg-type]
+    assert _with_ledger(work) == 2
+    connection.close()
+    assert _told(execution) == [0, 2]
 
 
 def test_events_are_numbered_without_gaps_when_two_write_at_once() -> None:

@@ -25,6 +25,8 @@ from executions.engine.reconciler import reconcile
 from executions.engine.transaction import open_transaction
 from executions.engine.wave_executor import WaveExecutor, run_slice
 from executions.models import AtomRun, Attempt, Call, Execution, Node
+from executions.services.control import cancel_execution
+from tests.engine.away import database_away
 from tests.engine.by_hand import (
     Hand,
     assert_all_ended,
@@ -40,6 +42,7 @@ from tests.engine.by_hand import (
 from tests.engine.committed import transactional_db  # noqa: F401  a fixture
 from tests.engine.model_in_process import ModelInProcess, asked
 from tests.engine.runner_thread import RunnerThread, run_to_rest
+from tests.ground import ON_POSTGRES
 from tests.plans import adder, layers, plan, wrong
 from tests.product import wait_for
 
@@ -310,6 +313,116 @@ def _held(execution: Execution) -> Iterator[None]:
     finally:
         done.set()
         thread.join()
+
+
+@pytest.mark.skipif(not ON_POSTGRES, reason="a database that takes no connection is PostgreSQL's")
+def test_a_runner_hears_of_a_cancel_after_the_database_was_away(
+    scratch: Path, settings: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings.MGE_RUNNER_CAPACITY = 1
+    value = plan(*layers(2))
+    with asked(settings, ModelInProcess(scratch, value, shut=True)) as model:
+        execution = start(value, **STATIC)
+        with _Slice():
+            model.until_waiting(1)
+            with database_away():
+                wait_for(lambda: "cannot look for commands" in caplog.text, "it looks in vain")
+            connection.close()
+            cancel_execution(execution_id=execution.id, actor=None)
+            model.until_waiting(0)
+
+    assert_all_ended(execution)
+    assert_counters_equal_rows(execution)
+
+
+# --- trouble ------------------------------------------------------------------------------------------------------------
+
+
+def test_an_execution_that_cannot_be_worked_on_ends_and_does_not_disturb_the_others(
+    scratch: Path, settings: Any
+) -> None:
+    value = plan(*layers(2, 1))
+    with asked(settings, ModelInProcess(scratch, value)):
+        broken = start(plan(adder("b"), adder("c", depends_on=["b"]), name="broken"), **STATIC)
+        Execution.objects.filter(pk=broken.pk).update(config={"of": "another time"})
+        sound = start(value, **STATIC)
+
+        run_to_rest(sound)
+        run_to_rest(broken)
+
+    assert sound.atoms_succeeded == 3
+    assert statuses(broken) == {"b": "dead_lettered", "c": "blocked"}
+    assert_all_ended(broken)
+    assert_counters_equal_rows(broken)
+
+
+def test_an_atom_whose_work_breaks_down_in_a_living_runner_ends_after_five_times(
+    scratch: Path, settings: Any
+) -> None:
+    atom = adder("a")
+    value = plan(atom)
+    nothing = {"atom": "a", "kind": "nothing", "code": "def nothing(x):\n    return 0\n"}
+    with asked(settings, ModelInProcess(scratch, value, [nothing])) as model:
+        execution = start(value, validators="syntax,contract")
+        # A second attempt is due, and there is no rung for it.
+        Execution.objects.update(config={**execution.config, "ladder": execution.config["ladder"][:1]})
+
+        run_to_rest(execution)
+
+        run = AtomRun.objects.get()
+        assert (run.status, run.deaths, run.attempts) == ("dead_lettered", 5, 1)
+        assert model.stats()["calls"] == 1
+        assert_all_ended(execution)
+        assert_counters_equal_rows(execution)
+
+
+def test_atoms_wait_for_an_embedded_model_that_cannot_be_started(scratch: Path, settings: Any) -> None:
+    file = scratch / "file"
+    file.write_text("no folder", encoding="utf-8")
+    execution = start(plan(*layers(2)), **STATIC)
+    settings.MGE_DATA_DIR = file
+    settings.MGE_SLICE_SECONDS = 0.01
+
+    assert run_slice() == 2
+
+    for run in AtomRun.objects.filter(execution=execution):
+        assert (run.status, run.deaths) == ("ready", 0)
+        assert run.not_before is not None
+    assert_counters_equal_rows(execution)
+
+
+def test_a_stopping_node_gives_back_what_does_not_end_within_the_grace_time(
+    scratch: Path, settings: Any
+) -> None:
+    settings.MGE_DRAIN_SECONDS = 0.0
+    value = plan(*layers(3))
+    now = datetime.now(UTC)
+    node = Node.objects.create(
+        id=node_id(os.getppid()),
+        host="here",
+        pid=1,
+        version="1",
+        isolation="isolated",
+        started_at=now,
+        heartbeat_at=now,
+    )
+    with asked(settings, ModelInProcess(scratch, value, shut=True)) as model:
+        execution = start(value, max_concurrency=2, **STATIC)
+        with _Slice():
+            model.until_waiting(2)
+            drain(node.id)
+        assert set(statuses(execution).values()) == {"ready"}
+        assert set(Call.objects.values_list("outcome", flat=True)) == {"lost"}
+        assert_counters_equal_rows(execution)
+
+        node.delete()
+        model.let_through(None)
+        run_to_rest(execution)
+
+        assert execution.atoms_succeeded == 3
+        assert set(AtomRun.objects.values_list("deaths", flat=True)) == {0}
+        assert_all_ended(execution)
+        assert_counters_equal_rows(execution)
 
 
 # --- hostile text -------------------------------------------------------------------------------------------------------

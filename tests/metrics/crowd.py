@@ -55,7 +55,7 @@ def attempt_together(
     answer = CallResult(
         CallOutcome.ANSWERED, answer="x = 1\n", input_tokens=30, output_tokens=12, cost_nano_usd=700
     )
-    write_together([RecordAnswer(claim, call_id, answer) for claim, _, call_id in ids])
+    write_together([RecordAnswer(claim, 1, call_id, answer) for claim, _, call_id in ids])
     write_together(
         [
             RecordVerdict(

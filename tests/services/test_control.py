@@ -63,11 +63,12 @@ def test_a_pause_waits_for_what_is_in_flight_and_says_so() -> None:
 
     hands[1].give_back()
     hands[0].answer(call)
-    assert _types(execution, seq) == ["control.pause"]
+    told = ["control.pause", "atom.released", "call.answered"]
+    assert _types(execution, seq) == told
     hands[0].judge(passed=True)
     execution.refresh_from_db()
     assert (execution.status, execution.status_reason) == ("paused", "lunch")
-    assert _types(execution, seq) == ["control.pause", "attempt.ended", "atom.ended", "execution.paused"]
+    assert _types(execution, seq) == [*told, "attempt.ended", "atom.ended", "execution.paused"]
     assert sorted(statuses(execution).values()) == ["ready", "ready", "succeeded"]
 
 

@@ -220,8 +220,9 @@ function stateAfter(events, execution) {
   for (const { type, wave, atom, data } of events) {
     if (type === "wave.started") waves.set(wave, { number: wave, status: "running" });
     else if (type === "wave.ended") waves.set(wave, { ...endedWave(data), number: wave, status: data.status });
-    else if (type === "atom.started" || type === "attempt.started") atoms.set(atom, [atom, wave, "generating"]);
-    else if (type === "call.failed" || type === "lease.lost") atoms.set(atom, [atom, wave, "ready"]);
+    else if (["atom.started", "atom.resumed", "attempt.started"].includes(type)) atoms.set(atom, [atom, wave, "generating"]);
+    else if (type === "call.answered") atoms.set(atom, [atom, wave, "validating"]);
+    else if (type === "call.failed" || type === "lease.lost" || type === "atom.released") atoms.set(atom, [atom, wave, "ready"]);
     else if (type === "atom.ended") atoms.set(atom, [atom, wave, data.status, data.attempts, data.assurance]);
   }
   const ended = execution && { atoms_ended: execution.atoms_succeeded + execution.atoms_unsuccessful };

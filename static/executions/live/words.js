@@ -65,6 +65,12 @@ export function sentence({ type, data }) {
       return `${data.strategy ?? "started"}` + (isNothing(data.temperature) ? "" : `, temperature ${data.temperature}`);
     case "attempt.ended":
       return `${data.status}` + (data.blocking ? `: ${data.blocking} ${data.blocking === 1 ? "error" : "errors"}` : "");
+    case "atom.resumed":
+      return "goes on";
+    case "atom.released":
+      return "given back, to be gone on with";
+    case "call.answered":
+      return `answered in ${data.output_tokens} tokens`;
     case "call.failed":
       return [data.outcome, data.status_code, data.error_type].filter(Boolean).join(" ");
   }
