@@ -104,7 +104,7 @@ class Hand:
         result = CallResult(
             CallOutcome.ANSWERED, answer=text, input_tokens=30, output_tokens=12, cost_nano_usd=cost
         )
-        return write(RecordAnswer(self.claim, 1, call_id, result))
+        return write(RecordAnswer(self.claim, self.used + 1, call_id, result))
 
     def fault(
         self,
