@@ -64,9 +64,9 @@ system-packages: ## Install the Debian packages that make the product better (ne
 
 .PHONY: requirements
 requirements: $(DEVELOPMENT) ## Resolve requirements*.in anew, pinned with hashes
-	@.venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	@.venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 		--no-annotate --upgrade --custom-compile-command "make requirements" requirements.in -o requirements.txt
-	@.venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	@.venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 		--no-annotate --upgrade --custom-compile-command "make requirements" requirements-dev.in -o requirements-dev.txt
 
 .PHONY: clean

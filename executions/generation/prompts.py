@@ -21,7 +21,7 @@ You write one unit of a larger project. Other units are written by others at the
 is specified: names, parameters, target file.
 
 Rules
-- Write complete code that works: no placeholders, no "...", no TODO.
+- Write complete code that works: no placeholders, no "...", nothing left for later.
 - The unit is accepted only when its tests, which you are shown, are really run and pass. Never change, \
 repeat or special-case the tests; solve the task they describe.
 - Import only the standard library, the packages named for the project and the units this one depends on. \

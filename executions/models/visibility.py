@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
+from django.contrib.auth.models import Group
 from django.db import models
 from django.db.models import Q
 
@@ -24,8 +25,9 @@ class OwnedQuerySet(models.QuerySet[Any]):
             return self
         prefix = self.model.owned_through + "__" if self.model.owned_through else ""
         own = Q(**{prefix + "owner_id": user.pk})
-        team = Q(**{prefix + "team__user": user.pk})
-        return self.filter(own | team).distinct()
+        # A subquery, not a join: rows stay single, so that they can be counted, locked and deleted.
+        teams = Group.objects.filter(user=user.pk).values("pk")
+        return self.filter(own | Q(**{prefix + "team_id__in": teams}))
 
 
 class OwnedModel(models.Model):

@@ -16,6 +16,7 @@ from executions.validation.expected_tests import ExpectedTests, UnreadableTests,
 from executions.validation.feedback import bounded
 from executions.validation.judgement import Judgement, judge
 from executions.validation.parsing import parse
+from executions.validation.review_notes import review_notes
 from executions.validation.sandbox.isolation import SandboxJob, SandboxUnavailable
 from executions.validation.sandbox.limits import DEFAULT_LIMITS, Limits
 from executions.validation.sandbox.sandbox import Sandbox
@@ -82,7 +83,7 @@ class Validator:
         if judging.static() and wants_tests:
             for hidden, tests in ((False, candidate.tests), (True, candidate.hidden_tests)):
                 # Hidden tests run in a process of their own, so that the visible ones cannot tell of them.
-                if tests.strip() and not judging.findings:
+                if tests.strip() and not judging.blocked:
                     await self._run(judging, tests, hidden=hidden)
         return judging.verdict()
 
@@ -141,7 +142,13 @@ class _Judging:
             self.findings += check_contract(
                 file_tree, self._candidate.entry_points, self._candidate.signature
             )
-        return not self.findings
+        # Of the answer alone, not of what it is assembled with: lines are then the answer's own.
+        self.findings += review_notes(tree)
+        return not self.blocked
+
+    @property
+    def blocked(self) -> bool:
+        return any(finding.severity.blocks for finding in self.findings)
 
     def _target_file(self, text: str, tree: ast.Module) -> ast.Module | Finding:
         assembled = self._candidate.file_text
@@ -191,12 +198,13 @@ class _Judging:
             self.findings.append(Finding(Severity.ERROR, rule, message))
 
     def verdict(self) -> Verdict:
-        passed = not any(finding.severity.blocks for finding in self.findings)
+        passed = not self.blocked
         return Verdict(
             passed=passed,
             executed=self.executed,
             isolation=self._isolation,
-            findings=tuple(bounded(self.findings)),
+            # What rejects comes first: it is what people and the model look for.
+            findings=tuple(bounded(sorted(self.findings, key=lambda finding: not finding.severity.blocks))),
             tests_passed=tuple(self._passed),
             tests_total=self._total,
             duration_ms=(time.monotonic() - self._started - self.waited) * 1000,

@@ -96,3 +96,25 @@ def test_the_atoms_own_tests_are_in_every_prompt_and_hidden_ones_in_none(
     for attempt in Attempt.objects.filter(execution=execution):
         assert atom["tests"].strip() in attempt.prompt_user
         assert "add_a(41)" not in attempt.prompt_user + attempt.prompt_system
+
+
+def test_an_answer_with_warnings_only_passes_and_they_are_not_fed_back(
+    scripted: Callable[..., Any],
+    begin: Callable[..., Execution],
+    finish: Callable[[Execution], Execution],
+) -> None:
+    warned = adder("warned")
+    warned["reference_solution"] = "def add_warned(x: int) -> int:\n    return eval('x + 1')\n"
+    retried = adder("retried")
+    miss = wrong(retried)
+    miss["code"] = "def add_retried(x: int) -> int:\n    return eval('x + 7')\n"
+    scripted(plan(warned, retried), [miss])
+
+    execution = finish(begin(plan(warned, retried)))
+
+    assert execution.atoms_succeeded == 2
+    only = Attempt.objects.get(atom_run__key="warned")
+    assert [(issue.severity, issue.rule) for issue in only.issues.all()] == [("WARNING", "review-call")]
+    again = Attempt.objects.get(atom_run__key="retried", number=2)
+    assert "uses eval" in Issue.objects.get(attempt__atom_run__key="retried", severity="WARNING").message
+    assert "uses eval" not in again.prompt_user

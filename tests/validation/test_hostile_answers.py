@@ -22,7 +22,8 @@ EQUAL = "class E:\n    def __eq__(self, other):\n        return True\n    __hash
 
 
 def rules(verdict: Verdict) -> set[str]:
-    return {finding.rule for finding in verdict.findings}
+    """What rejects; notes for people stand beside it."""
+    return {finding.rule for finding in verdict.findings if finding.severity.blocks}
 
 
 TRICKS = {
