@@ -51,6 +51,8 @@ class RecordIntent:
     def apply(self, unit: ExecutionTransaction) -> None:
         execution = unit.executions[self.claim.execution_id]
         hold(unit, self.claim)
+        if unit.again and self._is_written(unit):
+            return
         if execution.status is not ExecutionStatus.RUNNING:
             raise Stopped(execution.status)
         if not _within_budget(execution, self.reserve_nano_usd):
@@ -83,6 +85,10 @@ class RecordIntent:
         )
         execution.add("calls_total")
         execution.add("reserved_nano_usd", self.reserve_nano_usd)
+
+    def _is_written(self, unit: ExecutionTransaction) -> bool:
+        unit.cursor.execute("SELECT 1 FROM executions_call WHERE id = %s", [dialect.uid(self.call_id)])
+        return unit.cursor.fetchone() is not None
 
     def _start_attempt(
         self, unit: ExecutionTransaction, execution: LockedExecution, intent: AttemptIntent

@@ -10,7 +10,7 @@ import secrets
 import socket
 import uuid
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -60,24 +60,34 @@ def boot_id() -> str:
 
 def hold(unit: ExecutionTransaction, claim: ClaimedAtom) -> None:
     """Raise LeaseLost unless the claim's owner still holds the atom. The execution's lock keeps it so until the commit."""
+    if not holds(unit, claim):
+        raise LeaseLost(f"{claim.key}: fence {claim.fence} is no longer ours")
+
+
+def holds(unit: ExecutionTransaction, claim: ClaimedAtom) -> bool:
+    """Whether the claim's owner still holds the atom."""
     unit.cursor.execute(
         "SELECT 1 FROM executions_atomrun WHERE id = %s AND lease_owner = %s AND fence = %s"
         " AND status IN ('generating', 'validating')",
         [dialect.uid(claim.run_id), claim.owner, claim.fence],
     )
-    if unit.cursor.fetchone() is None:
-        raise LeaseLost(f"{claim.key}: fence {claim.fence} is no longer ours")
+    return unit.cursor.fetchone() is not None
 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """Take up to `limit` ready atoms: fair over executions, longest remaining chain first, within every limit."""
+    """Take up to `limit` ready atoms: fair over executions, longest remaining chain first, within every limit.
+
+    Written again after a commit whose acknowledgement was lost, it answers with what it had taken, and takes the rest only.
+    """
 
     owner: str
     limit: int
     lease: timedelta
     most_in_flight: int
     can_execute: bool
+    taken: list[ClaimedAtom] = field(default_factory=list, init=False, compare=False)
+    """What the last writing of this claim took; ours only if that was committed."""
 
     def execution_ids(self, cursor: CursorWrapper) -> Iterable[uuid.UUID]:
         dialect.one_at_a_time(cursor, dialect.CLAIM_LOCK)
@@ -104,11 +114,12 @@ class Claim:
             " GROUP BY execution_id"
         )
         busy = {dialect.to_uuid(row[0]): int(row[1]) for row in unit.cursor.fetchall()}
-        limit = min(self.limit, self.most_in_flight - sum(busy.values()))
+        held = [claim for claim in self.taken if holds(unit, claim)]
+        limit = min(self.limit - len(held), self.most_in_flight - sum(busy.values()))
         shares = _share(
             limit, {one.id: (busy.get(one.id, 0), one.max_concurrency) for one in open_executions}
         )
-        claimed: list[ClaimedAtom] = []
+        claimed = list(held)
         spare = limit
         # Executions with few ready atoms leave their share to the others: two rounds are enough to hand it on.
         for execution in sorted(open_executions, key=lambda one: busy.get(one.id, 0)):
@@ -122,6 +133,7 @@ class Claim:
             busy[execution.id] = busy.get(execution.id, 0) + len(taken)
             spare -= len(taken)
             claimed += taken
+        self.taken[:] = claimed
         return claimed
 
     def _take(self, unit: ExecutionTransaction, execution: LockedExecution, count: int) -> list[ClaimedAtom]:

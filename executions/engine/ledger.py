@@ -131,14 +131,16 @@ class Ledger:
                     return batch, True
         return batch, False
 
-    def _commit(self, batch: Sequence[_Entry]) -> None:
+    def _commit(self, batch: Sequence[_Entry], *, again: bool = False) -> None:
         for tries_left in reversed(range(CONNECTION_TRIES)):
             try:
-                self._apply(batch)
+                self._apply(batch, again=again)
             except (OperationalError, InterfaceError) as error:
                 # A broken connection, a database that restarts, a lock waited for too long: the whole batch again.
-                # Safe because nothing of it was committed, and each change checks owner and fence.
+                # It may have been committed all the same, if only the answer was lost: what must not be written twice
+                # looks for itself (`again`), everything else checks owner and fence.
                 connection.close()
+                again = True
                 if tries_left == 0:
                     self._fail(batch, error)
                     return
@@ -149,21 +151,21 @@ class Ledger:
                     self._fail(batch, error)
                     return
                 for entry in batch:
-                    self._commit([entry])
+                    self._commit([entry], again=again)
                 return
             except Exception as error:  # noqa: BLE001  a bug in one change must not end the writer; its waiter gets the error
                 if len(batch) == 1:
                     self._fail(batch, error)
                     return
                 for entry in batch:
-                    self._commit([entry])
+                    self._commit([entry], again=again)
                 return
             else:
                 return
 
-    def _apply(self, batch: Sequence[_Entry]) -> None:
+    def _apply(self, batch: Sequence[_Entry], *, again: bool) -> None:
         with transaction.atomic(), connection.cursor() as cursor:
-            unit = ExecutionTransaction(cursor, dialect.now(cursor))
+            unit = ExecutionTransaction(cursor, dialect.now(cursor), again)
             unit.lock({one for entry in batch for one in entry.change.execution_ids(cursor)})
             for entry in batch:
                 entry.error = None

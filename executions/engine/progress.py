@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import uuid
-from collections import deque
+from collections import Counter, deque
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from executions.engine import dialect
-from executions.engine.plan_graph import dependents_of
+from executions.engine.plan_graph import PlanGraph, dependents_of, plan_graph
 from executions.engine.transaction import ExecutionTransaction, LockedExecution
 from executions.states import AtomStatus, AttemptStatus, ExecutionStatus, WaveStatus
 
@@ -19,6 +20,8 @@ _COUNTER = {
     AtomStatus.CANCELLED: "atoms_cancelled",
     AtomStatus.DEAD_LETTERED: "atoms_dead_lettered",
 }
+_AT_ONCE = 500
+"""Atoms named in one statement."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +80,8 @@ def end_atom(
         ],
     )
     started_at, attempts = unit.cursor.fetchone()
-    _count(unit, execution, key, wave, ending, attempts, dialect.to_time(started_at))
+    _count(unit, execution, ending, [wave])
+    _tell_end(unit, execution, key, wave, ending, attempts, dialect.to_time(started_at))
     if ending.status is AtomStatus.SUCCEEDED or execution.on_dependency_failure == "continue":
         _satisfy_dependents(unit, execution, key)
     elif ending.status is not AtomStatus.CANCELLED:
@@ -102,6 +106,35 @@ def cancel_atom(
     end_atom(unit, execution, run_id, key, wave, Ending(AtomStatus.CANCELLED, reason="cancelled"))
 
 
+def cancel_waiting(unit: ExecutionTransaction, execution: LockedExecution) -> None:
+    """End every atom that nobody works on because the execution is being cancelled, in a few statements for all of them."""
+    ending = Ending(AtomStatus.CANCELLED, reason="cancelled")
+    unit.cursor.execute(
+        "UPDATE executions_attempt SET status = %s, ended_at = %s WHERE execution_id = %s AND status = 'running'"
+        " AND atom_run_id IN (SELECT id FROM executions_atomrun WHERE execution_id = %s AND status IN ('pending', 'ready'))"
+        " RETURNING atom_run_id, number",
+        [
+            AttemptStatus.CANCELLED.value,
+            dialect.at(unit.now),
+            dialect.uid(execution.id),
+            dialect.uid(execution.id),
+        ],
+    )
+    attempt_of = dict(unit.cursor.fetchall())
+    unit.cursor.execute(
+        "UPDATE executions_atomrun SET status = %s, reason = %s, not_before = NULL, ended_at = %s"
+        " WHERE execution_id = %s AND status IN ('pending', 'ready')"
+        " RETURNING position, id, key, wave, attempts, started_at",
+        [ending.status.value, ending.reason, dialect.at(unit.now), dialect.uid(execution.id)],
+    )
+    rows = sorted(unit.cursor.fetchall())
+    _count(unit, execution, ending, [row[3] for row in rows])
+    for _, run_id, key, wave, attempts, started_at in rows:
+        if run_id in attempt_of:
+            _tell_attempt_end(unit, execution, key, wave, attempt_of[run_id], AttemptStatus.CANCELLED)
+        _tell_end(unit, execution, key, wave, ending, attempts, dialect.to_time(started_at))
+
+
 def end_open_attempt(
     unit: ExecutionTransaction,
     execution: LockedExecution,
@@ -116,7 +149,18 @@ def end_open_attempt(
         [status.value, dialect.at(unit.now), dialect.uid(run_id)],
     )
     for (number,) in unit.cursor.fetchall():
-        unit.event(execution, "attempt.ended", wave=wave, atom=key, attempt=number, status=status.value)
+        _tell_attempt_end(unit, execution, key, wave, number, status)
+
+
+def _tell_attempt_end(
+    unit: ExecutionTransaction,
+    execution: LockedExecution,
+    key: str,
+    wave: int,
+    number: int,
+    status: AttemptStatus,
+) -> None:
+    unit.event(execution, "attempt.ended", wave=wave, atom=key, attempt=number, status=status.value)
 
 
 def settle(unit: ExecutionTransaction, execution: LockedExecution) -> None:
@@ -128,7 +172,9 @@ def settle(unit: ExecutionTransaction, execution: LockedExecution) -> None:
         return
     if execution.status is not ExecutionStatus.CANCELLING or execution.atoms_ended < execution.atoms_total:
         return
-    for number in range(1, execution.waves_total + 1):
+    numbers = range(1, execution.waves_total + 1)
+    unit.read_waves(execution, numbers)
+    for number in numbers:
         wave = unit.wave(execution, number)
         if wave.status in (WaveStatus.PENDING, WaveStatus.RUNNING):
             wave.status = WaveStatus.CANCELLED
@@ -148,26 +194,35 @@ def in_flight(unit: ExecutionTransaction, execution: LockedExecution) -> int:
 
 
 def _count(
+    unit: ExecutionTransaction, execution: LockedExecution, ending: Ending, waves: Sequence[int]
+) -> None:
+    """Count atoms that end in the same way; `waves` holds the wave of each."""
+    execution.add(_COUNTER[ending.status], len(waves))
+    if ending.assurance == "static":
+        execution.add("atoms_static", len(waves))
+    many = Counter(waves)
+    unit.read_waves(execution, many)
+    for number, amount in many.items():
+        wave = unit.wave(execution, number)
+        if ending.status is AtomStatus.SUCCEEDED:
+            wave.atoms_succeeded += amount
+        else:
+            wave.atoms_unsuccessful += amount
+
+
+def _tell_end(
     unit: ExecutionTransaction,
     execution: LockedExecution,
     key: str,
-    number: int,
+    wave: int,
     ending: Ending,
     attempts: int = 0,
     started_at: datetime | None = None,
 ) -> None:
-    execution.add(_COUNTER[ending.status])
-    if ending.assurance == "static":
-        execution.add("atoms_static")
-    wave = unit.wave(execution, number)
-    if ending.status is AtomStatus.SUCCEEDED:
-        wave.atoms_succeeded += 1
-    else:
-        wave.atoms_unsuccessful += 1
     unit.event(
         execution,
         "atom.ended",
-        wave=number,
+        wave=wave,
         atom=key,
         status=ending.status.value,
         reason=ending.reason,
@@ -203,20 +258,60 @@ def _block_dependents(
     unit: ExecutionTransaction, execution: LockedExecution, key: str, status: AtomStatus
 ) -> None:
     """Everything behind a failed atom ends `blocked`, each naming the dependency that it directly waited for."""
-    queue = deque([(key, status)])
-    while queue:
-        cause, how = queue.popleft()
-        for dependent in dependents_of(execution.masterplan_id, cause):
-            error = f"Blocked: its dependency {cause} ended {how.value}"
-            unit.cursor.execute(
-                "UPDATE executions_atomrun SET status = 'blocked', reason = 'dependency', error = %s, not_before = NULL,"
-                " ended_at = %s WHERE execution_id = %s AND key = %s AND status IN ('pending', 'ready') RETURNING wave",
-                [error, dialect.at(unit.now), dialect.uid(execution.id), dependent],
-            )
-            row = unit.cursor.fetchone()
-            if row is not None:
-                _count(unit, execution, dependent, row[0], Ending(AtomStatus.BLOCKED, reason="dependency"))
-                queue.append((dependent, AtomStatus.BLOCKED))
+    graph = plan_graph(execution.masterplan_id)
+    known: dict[str, tuple[uuid.UUID, int] | None] = {}
+    blocked: dict[str, tuple[uuid.UUID, int, str]] = {}
+    causes = [(key, status)]
+    while causes:
+        behind = [(one, cause, how) for cause, how in causes for one in graph.dependents.get(cause, ())]
+        _look_at_waiting(unit, execution, graph, (one for one, _, _ in behind), known)
+        causes = []
+        for one, cause, how in behind:
+            waiting = known[one]
+            if waiting is not None and one not in blocked:
+                blocked[one] = (*waiting, f"Blocked: its dependency {cause} ended {how.value}")
+                causes.append((one, AtomStatus.BLOCKED))
+    if not blocked:
+        return
+    unit.cursor.executemany(
+        "UPDATE executions_atomrun SET status = 'blocked', reason = 'dependency', error = %s, not_before = NULL,"
+        " ended_at = %s WHERE id = %s AND status IN ('pending', 'ready')",
+        [(error, dialect.at(unit.now), dialect.uid(run_id)) for run_id, _, error in blocked.values()],
+    )
+    ending = Ending(AtomStatus.BLOCKED, reason="dependency")
+    _count(unit, execution, ending, [wave for _, wave, _ in blocked.values()])
+    for one, (_, wave, _) in blocked.items():
+        _tell_end(unit, execution, one, wave, ending)
+
+
+def _look_at_waiting(
+    unit: ExecutionTransaction,
+    execution: LockedExecution,
+    graph: PlanGraph,
+    keys: Iterable[str],
+    known: dict[str, tuple[uuid.UUID, int] | None],
+) -> None:
+    """Learn (id, wave) of atoms that have not been claimed, None of all others. Where few are asked for, look further
+    down the graph in the same statement: a long chain is not read link by link.
+    """
+    unknown = dict.fromkeys(key for key in keys if key not in known)
+    if not unknown:
+        return
+    ahead = deque(unknown)
+    while ahead and len(unknown) < _AT_ONCE:
+        further = [one for one in graph.dependents.get(ahead.popleft(), ()) if one not in known]
+        ahead.extend(one for one in further if one not in unknown)
+        unknown.update(dict.fromkeys(further))
+    wanted = list(unknown)
+    known.update(dict.fromkeys(wanted))
+    for start in range(0, len(wanted), _AT_ONCE):
+        some = wanted[start : start + _AT_ONCE]
+        unit.cursor.execute(
+            "SELECT key, id, wave FROM executions_atomrun WHERE execution_id = %s"  # noqa: S608
+            f" AND key IN ({dialect.marks(len(some))}) AND status IN ('pending', 'ready')",
+            [dialect.uid(execution.id), *some],
+        )
+        known.update({key: (dialect.to_uuid(run_id), wave) for key, run_id, wave in unit.cursor.fetchall()})
 
 
 def _start_wave(unit: ExecutionTransaction, execution: LockedExecution, number: int) -> None:
@@ -259,6 +354,8 @@ def _advance(unit: ExecutionTransaction, execution: LockedExecution) -> None:
             return
         number = execution.current_wave + 1
         _start_wave(unit, execution, number)
+        if unit.wave(execution, number).all_ended:
+            continue
         unit.cursor.execute(
             "UPDATE executions_atomrun SET status = 'ready' WHERE execution_id = %s AND wave = %s AND status = 'pending'",
             [dialect.uid(execution.id), number],

@@ -42,6 +42,8 @@ COUNTERS = (
     "reserved_nano_usd",
     "lost_nano_usd",
 )
+WAVES_AT_ONCE = 500
+"""Waves read in one statement."""
 
 
 @dataclass(slots=True)
@@ -116,6 +118,8 @@ class ExecutionTransaction:
 
     cursor: CursorWrapper
     now: datetime
+    again: bool = False
+    """The same changes were written before, and nobody knows whether that was committed."""
     executions: dict[uuid.UUID, LockedExecution] = field(default_factory=dict)
     waves: dict[tuple[uuid.UUID, int], LockedWave] = field(default_factory=dict)
     _events: list[tuple[Any, ...]] = field(default_factory=list)
@@ -162,24 +166,30 @@ class ExecutionTransaction:
         found = self.waves.get((execution.id, number))
         if found is not None:
             return found
-        self.cursor.execute(
-            "SELECT status, atoms_total, atoms_succeeded, atoms_unsuccessful, started_at, ended_at FROM executions_wave"
-            " WHERE execution_id = %s AND number = %s",
-            [dialect.uid(execution.id), number],
-        )
-        row = self.cursor.fetchone()
-        wave = LockedWave(
-            execution.id,
-            number,
-            WaveStatus(row[0]),
-            row[1],
-            row[2],
-            row[3],
-            dialect.to_time(row[4]),
-            dialect.to_time(row[5]),
-        )
-        self.waves[execution.id, number] = wave
-        return wave
+        self.read_waves(execution, [number])
+        return self.waves[execution.id, number]
+
+    def read_waves(self, execution: LockedExecution, numbers: Iterable[int]) -> None:
+        """Read those that this transaction does not know yet, many in one statement."""
+        wanted = [one for one in numbers if (execution.id, one) not in self.waves]
+        for start in range(0, len(wanted), WAVES_AT_ONCE):
+            some = wanted[start : start + WAVES_AT_ONCE]
+            self.cursor.execute(
+                "SELECT number, status, atoms_total, atoms_succeeded, atoms_unsuccessful, started_at, ended_at"  # noqa: S608
+                f" FROM executions_wave WHERE execution_id = %s AND number IN ({dialect.marks(len(some))})",
+                [dialect.uid(execution.id), *some],
+            )
+            for row in self.cursor.fetchall():
+                self.waves[execution.id, row[0]] = LockedWave(
+                    execution.id,
+                    row[0],
+                    WaveStatus(row[1]),
+                    row[2],
+                    row[3],
+                    row[4],
+                    dialect.to_time(row[5]),
+                    dialect.to_time(row[6]),
+                )
 
     def set_status(
         self, execution: LockedExecution, status: ExecutionStatus, action: str, reason: str = ""
@@ -221,18 +231,21 @@ class ExecutionTransaction:
 
     def flush(self) -> None:
         """Write waves, executions, events and tallies; called once, before the commit."""
-        for wave in self.waves.values():
-            self.cursor.execute(
+        if self.waves:
+            self.cursor.executemany(
                 "UPDATE executions_wave SET status = %s, atoms_succeeded = %s, atoms_unsuccessful = %s, started_at = %s,"
                 " ended_at = %s WHERE execution_id = %s AND number = %s",
                 [
-                    wave.status.value,
-                    wave.atoms_succeeded,
-                    wave.atoms_unsuccessful,
-                    dialect.at(wave.started_at),
-                    dialect.at(wave.ended_at),
-                    dialect.uid(wave.execution_id),
-                    wave.number,
+                    (
+                        wave.status.value,
+                        wave.atoms_succeeded,
+                        wave.atoms_unsuccessful,
+                        dialect.at(wave.started_at),
+                        dialect.at(wave.ended_at),
+                        dialect.uid(wave.execution_id),
+                        wave.number,
+                    )
+                    for wave in self.waves.values()
                 ],
             )
         for one in self.executions.values():

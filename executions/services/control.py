@@ -8,8 +8,8 @@ from __future__ import annotations
 import uuid
 from typing import TYPE_CHECKING
 
-from executions.engine import dialect, doorbell
-from executions.engine.progress import cancel_atom, settle
+from executions.engine import doorbell
+from executions.engine.progress import cancel_waiting, settle
 from executions.engine.transaction import ExecutionTransaction, LockedExecution, open_transaction
 from executions.services.errors import NotFound
 from executions.states import ExecutionStatus, WrongState
@@ -67,13 +67,7 @@ def cancel_execution(*, execution_id: uuid.UUID, actor: User | None, why: str = 
             return execution.status
         unit.set_status(execution, S.CANCELLING, "cancel", why)
         _audit(unit, execution, "control.cancel", actor, why)
-        unit.cursor.execute(
-            "SELECT id, key, wave FROM executions_atomrun WHERE execution_id = %s AND status IN ('pending', 'ready')"
-            " ORDER BY position",
-            [dialect.uid(execution_id)],
-        )
-        for run_id, key, wave in unit.cursor.fetchall():
-            cancel_atom(unit, execution, dialect.to_uuid(run_id), key, wave)
+        cancel_waiting(unit, execution)
         settle(unit, execution)
         return execution.status
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 from executions.engine.node import ALIVE as NODE_ALIVE
 from executions.engine.node import live_nodes
 from executions.models import AtomRun, Execution
@@ -24,7 +26,9 @@ def why_waiting(execution: Execution) -> str:
         return "no worker: start one with `manage.py qcluster`"
     if execution.needs_sandbox and all(node.isolation == "none" for node in nodes):
         return "no worker that can isolate generated code; `manage.py doctor` says what is missing"
-    waiting = runs.filter(status=AtomStatus.READY, not_before__isnull=False).order_by("not_before").first()
-    if waiting is not None:
-        return f"waits for the provider until {waiting.not_before:%H:%M:%S} UTC"
+    ready = runs.filter(status=AtomStatus.READY)
+    now = datetime.now(UTC)
+    later = ready.filter(not_before__gt=now).order_by("not_before").first()
+    if later is not None and not ready.exclude(not_before__gt=now).exists():
+        return f"waits for the provider until {later.not_before:%H:%M:%S} UTC"
     return "waits for a free worker"

@@ -161,6 +161,24 @@ def test_why_it_waits_is_said_in_words() -> None:
     assert why_waiting(execution) == ""
 
 
+def test_it_waits_for_the_provider_only_when_every_atom_that_is_ready_does() -> None:
+    _node()
+    execution = start(plan(adder("a"), adder("b")))
+    first, second = claim_one(execution), claim_one(execution)
+    execution.refresh_from_db()
+
+    first.give_back(wait_s=3600)
+    second.give_back()
+    assert why_waiting(execution) == "waits for a free worker"
+
+    AtomRun.objects.filter(pk=second.claim.run_id).update(not_before=datetime.now(UTC) - timedelta(seconds=1))
+    assert why_waiting(execution) == "waits for a free worker"
+
+    AtomRun.objects.filter(pk=second.claim.run_id).update(not_before=datetime.now(UTC) + timedelta(hours=2))
+    until = AtomRun.objects.get(pk=first.claim.run_id).not_before
+    assert why_waiting(execution) == f"waits for the provider until {until:%H:%M:%S} UTC"
+
+
 def test_only_models_with_a_real_price_cost_money(settings: Any) -> None:
     settings.ANTHROPIC_BASE_URL, settings.ANTHROPIC_API_KEY, settings.MGE_MODEL = (
         "http://127.0.0.1:1",

@@ -1,0 +1,161 @@
+"""A commit that went through, but whose acknowledgement was lost with the connection: the ledger writes the batch again."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.db import OperationalError, transaction
+
+from executions.engine.calls import AttemptIntent, RecordIntent
+from executions.engine.claims import Claim, ClaimedAtom
+from executions.engine.ledger import Change, Ledger
+from executions.engine.reconciler import take_back
+from executions.engine.transaction import ExecutionTransaction
+from executions.identity import new_id
+from executions.models import AtomRun, Attempt, Call, Execution
+from executions.services.control import pause_execution
+from tests.engine.by_hand import (
+    RESERVED,
+    Hand,
+    assert_counters_equal_rows,
+    claiming,
+    events,
+    expire_leases,
+    start,
+    write,
+)
+from tests.engine.committed import transactional_db  # noqa: F401  a fixture
+from tests.plans import layers, plan
+
+pytestmark = pytest.mark.usefixtures("transactional_db")
+
+
+@dataclass(frozen=True, slots=True)
+class Unheard:
+    """A change whose first commits are not acknowledged; `meanwhile` happens before it is written again."""
+
+    change: Change[Any]
+    times: int = 1
+    meanwhile: Any = None
+    written: list[int] = field(default_factory=list)
+
+    def execution_ids(self, cursor: Any) -> Any:
+        return self.change.execution_ids(cursor)
+
+    def apply(self, unit: ExecutionTransaction) -> Any:
+        self.written.append(1)
+        if len(self.written) <= self.times:
+            transaction.on_commit(self._break)
+        return self.change.apply(unit)
+
+    def _break(self) -> None:
+        if self.meanwhile is not None:
+            self.meanwhile()
+        raise OperationalError("server closed the connection unexpectedly")
+
+
+def _record(*changes: Change[Any]) -> list[Any]:
+    async def run() -> list[Any]:
+        ledger = Ledger(window_s=0)
+        ledger.start()
+        try:
+            return await asyncio.gather(*(ledger.record(change) for change in changes))
+        finally:
+            await ledger.close()
+
+    return asyncio.run(run())
+
+
+def _leased(owner: str) -> set[tuple[Any, int]]:
+    return set(AtomRun.objects.filter(lease_owner=owner).values_list("id", "fence"))
+
+
+def _of(claims: Sequence[ClaimedAtom]) -> set[tuple[Any, int]]:
+    return {(claim.run_id, claim.fence) for claim in claims}
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_a_claim_answers_with_all_that_its_owner_holds(times: int) -> None:
+    execution = start(plan(*layers(6)))
+
+    (claims,) = _record(Unheard(claiming(4, owner="me"), times))
+
+    assert len(claims) == 4
+    assert _of(claims) == _leased("me")
+    assert len(events(execution, "atom.started")) == 4
+    assert_counters_equal_rows(execution)
+
+
+def test_a_claim_written_again_takes_what_it_has_still_room_for() -> None:
+    execution = start(plan(*layers(6)), max_concurrency=2)
+
+    def more_room() -> None:
+        Execution.objects.update(max_concurrency=10)
+
+    (claims,) = _record(Unheard(claiming(5, owner="me"), meanwhile=more_room))
+
+    assert len(claims) == 5
+    assert _of(claims) == _leased("me")
+    assert len(events(execution, "atom.started")) == 5
+
+
+def test_a_claim_does_not_answer_with_what_was_taken_over_meanwhile() -> None:
+    execution = start(plan(*layers(2)))
+
+    def lose() -> None:
+        expire_leases(execution)
+        take_back(execution.id)
+        write(Claim("other", 1, timedelta(seconds=30), 400, True))
+
+    (claims,) = _record(Unheard(claiming(2, owner="me"), meanwhile=lose))
+
+    assert len(claims) == 1
+    assert _of(claims) == _leased("me")
+    assert len(_leased("other")) == 1
+
+
+def test_a_claim_answers_with_what_it_holds_of_an_execution_that_was_paused_meanwhile() -> None:
+    execution = start(plan(*layers(3)))
+
+    def pause() -> None:
+        pause_execution(execution_id=execution.id, actor=None)
+
+    (claims,) = _record(Unheard(claiming(2, owner="me"), meanwhile=pause))
+
+    assert _of(claims) == _leased("me")
+    for claim in claims:
+        Hand(claim).give_back()
+    execution.refresh_from_db()
+    assert execution.status == "paused"
+
+
+def test_an_intent_is_written_once_and_its_owner_goes_on() -> None:
+    execution = start(plan(*layers(2)), budget_usd="0.000001")
+    (claim,) = write(claiming(1))
+    attempt = new_id()
+    intent = RecordIntent(
+        claim=claim,
+        attempt_id=attempt,
+        attempt_number=1,
+        call_id=new_id(),
+        ordinal=1,
+        endpoint="test",
+        model="scripted-test",
+        requested={},
+        reserve_nano_usd=RESERVED,
+        new_attempt=AttemptIntent(1, "generate", {"temperature": 0.7}, "system", "user"),
+    )
+
+    assert _record(Unheard(intent)) == [None]
+
+    assert Call.objects.get().outcome == ""
+    assert Attempt.objects.get().id == attempt
+    execution.refresh_from_db()
+    assert (execution.status, execution.reserved_nano_usd) == ("running", RESERVED)
+    assert len(events(execution, "attempt.started")) == 1
+    assert_counters_equal_rows(execution)
