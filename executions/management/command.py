@@ -13,6 +13,7 @@ from executions.services.errors import InvalidSettings, NotFound, StartRefused
 from executions.states import WrongState
 
 BAD_INPUT = 2
+STOPPED = 3
 
 
 class Refused(Exception):
@@ -37,6 +38,9 @@ class PlainCommand(BaseCommand):
         except (InvalidMasterplan, InvalidSettings, NotFound, StartRefused, WrongState) as error:
             self.stderr.write(str(error))
             code = BAD_INPUT
+        except KeyboardInterrupt:
+            self.stderr.write("stopped; what was started goes on as soon as a worker runs")
+            code = STOPPED
         if code:
             sys.exit(code)
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, Self
 
-from executions.models import Execution
+from executions.models import AtomRun, Execution
 from executions.services.explain import why_waiting
 from executions.services.reports import NANO, seconds_of
 from executions.states import EXECUTION_ENDED
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
 
+MOST_NAMED = 10
+"""Atoms without success that the summary names."""
 Why = Callable[[Execution], str]
 
 
@@ -133,6 +135,18 @@ class Bars:
             )
 
 
+def _without_success(execution: Execution) -> list[str]:
+    """The atoms that ended without success, each with why, as far as a terminal takes them."""
+    runs = AtomRun.objects.filter(execution=execution, status__in=["failed", "blocked", "dead_lettered"])
+    lines = [f"  {run.status:<10} {run.key}: {_in_one_line(run.error)}" for run in runs[:MOST_NAMED]]
+    more = runs.count() - len(lines)
+    return lines + ([f"             and {more} more"] if more > 0 else [])
+
+
+def _in_one_line(text: str) -> str:
+    return " ".join("".join(char if char.isprintable() else " " for char in text).split())[:200]
+
+
 def summary(executions: Sequence[Execution], *, project: str | None) -> str:
     """What it came to, in a few lines."""
     lines = [""]
@@ -153,6 +167,7 @@ def summary(executions: Sequence[Execution], *, project: str | None) -> str:
             + (f", possibly ${execution.lost_nano_usd / NANO:.4f} more" if execution.lost_nano_usd else ""),
             f"  time       {seconds_of(execution):.1f} s",
             f"  execution  {execution.id}",
+            *_without_success(execution),
         ]
     if project is not None:
         lines.append(f"  project    {project}")

@@ -87,13 +87,24 @@ class Command(PlainCommand):
         ensure_schema()
         executions = self._start(work, given, yes=options["yes"], scripted=scripted)
         ended = _run(executions)
-        if export is not None:
-            _export(ended, export)
-        sys.stderr.write(summary(ended, project=None if export is None else str(export)) + "\n")
+        paused = [one for one in ended if one.status not in EXECUTION_ENDED]
+        refused = None
+        if export is not None and not paused:
+            try:
+                _export(ended, export)
+            except Refused as error:
+                # What came of it is told all the same.
+                refused = error
+        project = str(export) if export is not None and not paused and refused is None else None
+        sys.stderr.write(summary(ended, project=project) + "\n")
+        for one in paused:
+            sys.stderr.write(f"  go on with: manage.py run_masterplan {one.id}\n")
         if options["json"]:
             self.stdout.write(
                 json.dumps({"executions": [report(execution) for execution in ended]}, ensure_ascii=False)
             )
+        if refused is not None:
+            raise refused
         return max((_status(execution) for execution in ended), key=WORSE.index, default=0)
 
     def _start(self, work: _Work, given: dict[str, str], *, yes: bool, scripted: bool) -> list[Execution]:
@@ -223,6 +234,8 @@ def _wait(executions: Sequence[Execution], display: Display, own: list[Cluster])
         own.append(Cluster())
 
     ids = [execution.id for execution in executions]
+    for execution in executions:
+        display.say(f"{execution.masterplan.name}: execution {execution.id}")
     try:
         if not live_nodes() and any(one.status not in EXECUTION_ENDED for one in executions):
             start_workers()
