@@ -82,6 +82,8 @@ class AttemptKind(StrEnum):
     """Taken from an earlier accepted answer; not counted."""
     PERSON = "person"
     """Supplied by a person; not counted."""
+    FORK = "fork"
+    """Taken over from the execution that this one was forked from; not counted."""
 
 
 class CallOutcome(StrEnum):
@@ -97,6 +99,15 @@ class CallOutcome(StrEnum):
     """Its owner died before the outcome was written: it may have been paid for."""
     CANCELLED = "cancelled"
     """Aborted because the execution was cancelled."""
+
+
+class Approval(StrEnum):
+    """Whether a person must agree before an atom or a wave is begun."""
+
+    NEEDED = "needed"
+    """Waits for a person, without a slot."""
+    GIVEN = "given"
+    """A person agreed."""
 
 
 class Assurance(StrEnum):

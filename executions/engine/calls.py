@@ -9,11 +9,12 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from executions.engine import dialect
+from executions.engine.attempt_rows import NewAttempt, insert_attempts
 from executions.engine.claims import ClaimedAtom, hold, release
 from executions.engine.ledger import Stopped
 from executions.engine.progress import Ending, end_atom, end_open_attempt
 from executions.engine.transaction import ExecutionTransaction, LockedExecution
-from executions.states import AtomStatus, AttemptStatus, CallOutcome, ExecutionStatus
+from executions.states import AtomStatus, AttemptKind, AttemptStatus, CallOutcome, ExecutionStatus
 
 if TYPE_CHECKING:
     from django.db.backends.utils import CursorWrapper
@@ -93,22 +94,21 @@ class RecordIntent:
     def _start_attempt(
         self, unit: ExecutionTransaction, execution: LockedExecution, intent: AttemptIntent
     ) -> None:
-        unit.cursor.execute(
-            "INSERT INTO executions_attempt (id, execution_id, atom_run_id, generation, number, kind, status, superseded,"
-            " strategy, rung, prompt_system, prompt_user, code, isolation, tests_passed, tests_total, started_at)"
-            " VALUES (%s, %s, %s, %s, %s, 'model', 'running', %s, %s, %s, %s, %s, '', '', '[]', 0, %s)",
+        insert_attempts(
+            unit,
             [
-                dialect.uid(self.attempt_id),
-                dialect.uid(execution.id),
-                dialect.uid(self.claim.run_id),
-                self.claim.generation,
-                intent.number,
-                False,
-                intent.strategy,
-                dialect.dump(intent.rung),
-                dialect.text(intent.prompt_system),
-                dialect.text(intent.prompt_user),
-                dialect.at(unit.now),
+                NewAttempt(
+                    id=self.attempt_id,
+                    execution_id=execution.id,
+                    run_id=self.claim.run_id,
+                    generation=self.claim.generation,
+                    number=intent.number,
+                    kind=AttemptKind.MODEL,
+                    strategy=intent.strategy,
+                    rung=intent.rung,
+                    prompt_system=intent.prompt_system,
+                    prompt_user=intent.prompt_user,
+                )
             ],
         )
         unit.event(

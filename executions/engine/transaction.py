@@ -11,7 +11,7 @@ import uuid
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from django.db import connection, transaction
@@ -35,6 +35,7 @@ COUNTERS = (
     "attempts_passed",
     "retries_total",
     "retries_passed",
+    "cache_hits",
     "calls_total",
     "input_tokens",
     "output_tokens",
@@ -64,9 +65,14 @@ class LockedExecution:
     current_wave: int
     waves_total: int
     atoms_total: int
+    atoms_stored: int
+    time_limit_s: int | None
     counters: dict[str, int]
     started_at: datetime | None
     ended_at: datetime | None
+    running_since: datetime | None
+    ran_ms: int
+    deadline_at: datetime | None
     changed: bool = False
     grown: dict[str, int] = field(default_factory=dict)
     """By how much this transaction has changed each counter."""
@@ -90,6 +96,11 @@ class LockedExecution:
         )
 
     @property
+    def is_built(self) -> bool:
+        """Whether the rows of all its atoms are there."""
+        return self.atoms_stored == self.atoms_total
+
+    @property
     def precision_percent(self) -> float:
         return 100.0 * self.counters["atoms_succeeded"] / self.atoms_total if self.atoms_total else 100.0
 
@@ -101,6 +112,7 @@ class LockedWave:
     execution_id: uuid.UUID
     number: int
     status: WaveStatus
+    approval: str
     atoms_total: int
     atoms_succeeded: int
     atoms_unsuccessful: int
@@ -132,8 +144,9 @@ class ExecutionTransaction:
             return
         self.cursor.execute(
             "SELECT id, masterplan_id, status, status_reason, schedule, on_dependency_failure, max_concurrency,"  # noqa: S608
-            " needs_sandbox, budget_nano_usd, run_number, seq, current_wave, waves_total, atoms_total, started_at,"
-            f" ended_at, {', '.join(COUNTERS)} FROM executions_execution"
+            " needs_sandbox, budget_nano_usd, run_number, seq, current_wave, waves_total, atoms_total, atoms_stored,"
+            " time_limit_s, started_at, ended_at, running_since, ran_ms, deadline_at,"
+            f" {', '.join(COUNTERS)} FROM executions_execution"
             f" WHERE id IN ({dialect.marks(len(wanted))}) ORDER BY id{dialect.for_update()}",
             [dialect.uid(one) for one in wanted],
         )
@@ -153,9 +166,14 @@ class ExecutionTransaction:
                 current_wave=row[11],
                 waves_total=row[12],
                 atoms_total=row[13],
-                started_at=dialect.to_time(row[14]),
-                ended_at=dialect.to_time(row[15]),
-                counters=dict(zip(COUNTERS, row[16:], strict=True)),
+                atoms_stored=row[14],
+                time_limit_s=row[15],
+                started_at=dialect.to_time(row[16]),
+                ended_at=dialect.to_time(row[17]),
+                running_since=dialect.to_time(row[18]),
+                ran_ms=row[19],
+                deadline_at=dialect.to_time(row[20]),
+                counters=dict(zip(COUNTERS, row[21:], strict=True)),
             )
             self.executions[one.id] = one
         # Whoever held the rows wrote later than this transaction began: times follow the order of the events.
@@ -175,7 +193,7 @@ class ExecutionTransaction:
         for start in range(0, len(wanted), WAVES_AT_ONCE):
             some = wanted[start : start + WAVES_AT_ONCE]
             self.cursor.execute(
-                "SELECT number, status, atoms_total, atoms_succeeded, atoms_unsuccessful, started_at, ended_at"  # noqa: S608
+                "SELECT number, status, approval, atoms_total, atoms_succeeded, atoms_unsuccessful, started_at, ended_at"  # noqa: S608
                 f" FROM executions_wave WHERE execution_id = %s AND number IN ({dialect.marks(len(some))})",
                 [dialect.uid(execution.id), *some],
             )
@@ -187,8 +205,9 @@ class ExecutionTransaction:
                     row[2],
                     row[3],
                     row[4],
-                    dialect.to_time(row[5]),
+                    row[5],
                     dialect.to_time(row[6]),
+                    dialect.to_time(row[7]),
                 )
 
     def set_status(
@@ -201,6 +220,23 @@ class ExecutionTransaction:
         execution.status_reason = dialect.text(reason)
         execution.ended_at = self.now if status in EXECUTION_ENDED else None
         execution.changed = True
+        self._keep_time(execution)
+
+    def _keep_time(self, execution: LockedExecution) -> None:
+        """Time that counts is time not at rest; the limit runs anew from each start and resume."""
+        status = execution.status
+        if status is ExecutionStatus.RUNNING:
+            execution.running_since = execution.running_since or self.now
+            limit = execution.time_limit_s
+            execution.deadline_at = None if limit is None else self.now + timedelta(seconds=limit)
+            return
+        execution.deadline_at = None
+        at_rest = status in EXECUTION_ENDED or status in (ExecutionStatus.PAUSED, ExecutionStatus.PENDING)
+        if at_rest and execution.running_since is not None:
+            ran = (self.now - execution.running_since).total_seconds()
+            # A clock that was set back makes no negative times.
+            execution.ran_ms += max(0, round(ran * 1000))
+            execution.running_since = None
 
     def event(
         self,
@@ -233,11 +269,12 @@ class ExecutionTransaction:
         """Write waves, executions, events and tallies; called once, before the commit."""
         if self.waves:
             self.cursor.executemany(
-                "UPDATE executions_wave SET status = %s, atoms_succeeded = %s, atoms_unsuccessful = %s, started_at = %s,"
-                " ended_at = %s WHERE execution_id = %s AND number = %s",
+                "UPDATE executions_wave SET status = %s, approval = %s, atoms_succeeded = %s, atoms_unsuccessful = %s,"
+                " started_at = %s, ended_at = %s WHERE execution_id = %s AND number = %s",
                 [
                     (
                         wave.status.value,
+                        wave.approval,
                         wave.atoms_succeeded,
                         wave.atoms_unsuccessful,
                         dialect.at(wave.started_at),
@@ -252,7 +289,8 @@ class ExecutionTransaction:
             if one.changed:
                 self.cursor.execute(
                     "UPDATE executions_execution SET status = %s, status_reason = %s, run_number = %s, seq = %s,"  # noqa: S608
-                    " current_wave = %s, started_at = %s, ended_at = %s, "
+                    " current_wave = %s, atoms_stored = %s, started_at = %s, ended_at = %s, running_since = %s, ran_ms = %s,"
+                    " deadline_at = %s, "
                     f"{', '.join(f'{name} = %s' for name in COUNTERS)} WHERE id = %s",
                     [
                         one.status.value,
@@ -260,8 +298,12 @@ class ExecutionTransaction:
                         one.run_number,
                         one.seq,
                         one.current_wave,
+                        one.atoms_stored,
                         dialect.at(one.started_at),
                         dialect.at(one.ended_at),
+                        dialect.at(one.running_since),
+                        one.ran_ms,
+                        dialect.at(one.deadline_at),
                         *(one.counters[name] for name in COUNTERS),
                         dialect.uid(one.id),
                     ],

@@ -1,11 +1,13 @@
 """What is stored: one module per noun. No behaviour beyond visibility and small readings; writers live in engine and services."""
 
 from executions.models.attempts import Attempt, Call, Issue
+from executions.models.cached_answers import CachedAnswer
 from executions.models.events import Event
 from executions.models.executions import AtomRun, Execution, Wave
+from executions.models.idempotency import IdempotentRequest
 from executions.models.masterplans import Atom, Masterplan
 from executions.models.metrics import Tally
-from executions.models.nodes import Node
+from executions.models.nodes import Canary, Leadership, Node, NodeWorker
 from executions.models.request_tallies import RequestTally
 from executions.models.tokens import ApiToken
 
@@ -14,12 +16,17 @@ __all__ = [
     "Atom",
     "AtomRun",
     "Attempt",
+    "CachedAnswer",
     "Call",
+    "Canary",
     "Event",
     "Execution",
+    "IdempotentRequest",
     "Issue",
+    "Leadership",
     "Masterplan",
     "Node",
+    "NodeWorker",
     "RequestTally",
     "Tally",
     "Wave",

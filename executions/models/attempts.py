@@ -31,6 +31,10 @@ class Attempt(OwnedModel):
     kind = models.CharField(max_length=8, choices=choices(AttemptKind), default=AttemptKind.MODEL)
     status = models.CharField(max_length=14, choices=choices(AttemptStatus), default=AttemptStatus.RUNNING)
     superseded = models.BooleanField(default=False, help_text="a retry or rollback replaced it")
+    author = models.CharField(max_length=150, blank=True, help_text="the person who supplied the code")
+    origin = models.UUIDField(
+        null=True, blank=True, help_text="the attempt whose accepted answer this is, taken from cache or fork"
+    )
     strategy = models.CharField(max_length=12)
     rung = models.JSONField(default=dict)
     prompt_system = models.TextField(blank=True)

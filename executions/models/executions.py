@@ -10,11 +10,11 @@ from django.db.models import F, Q
 from executions.identity import new_id
 from executions.models.masterplans import Atom, Masterplan
 from executions.models.visibility import OwnedModel
-from executions.states import ATOM_LEASED, Assurance, AtomStatus, ExecutionStatus, WaveStatus
+from executions.states import ATOM_LEASED, Approval, Assurance, AtomStatus, ExecutionStatus, WaveStatus
 
 
 def choices(
-    states: type[ExecutionStatus] | type[WaveStatus] | type[AtomStatus] | type[Assurance],
+    states: type[ExecutionStatus] | type[WaveStatus] | type[AtomStatus] | type[Assurance] | type[Approval],
 ) -> list[tuple[str, str]]:
     return [(state.value, state.value.replace("_", " ")) for state in states]
 
@@ -31,6 +31,9 @@ class Execution(OwnedModel):
     forked_from = models.ForeignKey(
         "self", null=True, blank=True, on_delete=models.SET_NULL, related_name="forks"
     )
+    forked_at_wave = models.PositiveIntegerField(
+        null=True, blank=True, help_text="results of the waves up to this one were taken over"
+    )
     status = models.CharField(
         max_length=12, choices=choices(ExecutionStatus), default=ExecutionStatus.PENDING
     )
@@ -44,12 +47,18 @@ class Execution(OwnedModel):
         null=True, blank=True, help_text="the execution pauses at this cost"
     )
     max_concurrency = models.PositiveIntegerField()
+    time_limit_s = models.PositiveIntegerField(
+        null=True, blank=True, help_text="seconds it may run from start or resume until it pauses"
+    )
     needs_sandbox = models.BooleanField(default=True)
 
     seq = models.PositiveBigIntegerField(default=0, help_text="number of the last event")
     current_wave = models.PositiveIntegerField(default=0)
     waves_total = models.PositiveIntegerField()
     atoms_total = models.PositiveIntegerField()
+    atoms_stored = models.PositiveIntegerField(
+        default=0, help_text="rows of atoms so far; nothing runs before all are there"
+    )
     atoms_succeeded = models.PositiveIntegerField(default=0)
     atoms_failed = models.PositiveIntegerField(default=0, help_text="ended failed")
     atoms_blocked = models.PositiveIntegerField(default=0)
@@ -62,6 +71,9 @@ class Execution(OwnedModel):
         default=0, help_text="attempts with a verdict, after the first of an atom"
     )
     retries_passed = models.PositiveIntegerField(default=0)
+    cache_hits = models.PositiveIntegerField(
+        default=0, help_text="atoms that took an earlier accepted answer"
+    )
     calls_total = models.PositiveIntegerField(default=0)
     input_tokens = models.PositiveBigIntegerField(default=0)
     output_tokens = models.PositiveBigIntegerField(default=0)
@@ -75,12 +87,20 @@ class Execution(OwnedModel):
     started_at = models.DateTimeField(null=True, blank=True)
     ended_at = models.DateTimeField(null=True, blank=True)
     rung_at = models.DateTimeField(null=True, blank=True, help_text="last doorbell")
+    running_since = models.DateTimeField(
+        null=True, blank=True, help_text="since when it has not been at rest"
+    )
+    ran_ms = models.PositiveBigIntegerField(default=0, help_text="time it was not at rest, before that")
+    deadline_at = models.DateTimeField(null=True, blank=True, help_text="the execution pauses at this time")
 
     class Meta:
         ordering = ("-created_at",)
         indexes = (
             models.Index(fields=("status", "created_at"), name="execution_by_status"),
             models.Index(fields=("-created_at",), name="execution_newest"),
+            models.Index(
+                fields=("deadline_at",), condition=Q(deadline_at__isnull=False), name="execution_by_deadline"
+            ),
         )
         constraints = (
             models.CheckConstraint(
@@ -105,6 +125,9 @@ class Execution(OwnedModel):
                 name="execution_ended_within_total",
             ),
             models.CheckConstraint(
+                condition=Q(atoms_total__gte=F("atoms_stored")), name="execution_stored_within_total"
+            ),
+            models.CheckConstraint(
                 condition=Q(attempts_total__gte=F("attempts_passed")), name="execution_passed_within_total"
             ),
             models.CheckConstraint(
@@ -125,6 +148,11 @@ class Execution(OwnedModel):
         return self.atoms_succeeded + self.atoms_unsuccessful
 
     @property
+    def is_built(self) -> bool:
+        """Whether the rows of all its atoms are there; large plans are built in the background."""
+        return self.atoms_stored == self.atoms_total
+
+    @property
     def precision_percent(self) -> float:
         """Succeeded atoms of all atoms, in percent; 100 where there are none."""
         return 100.0 * self.atoms_succeeded / self.atoms_total if self.atoms_total else 100.0
@@ -142,6 +170,7 @@ class Wave(OwnedModel):
     execution = models.ForeignKey(Execution, on_delete=models.CASCADE, related_name="waves")
     number = models.PositiveIntegerField(help_text="from 1")
     status = models.CharField(max_length=12, choices=choices(WaveStatus), default=WaveStatus.PENDING)
+    approval = models.CharField(max_length=8, blank=True, choices=choices(Approval))
     atoms_total = models.PositiveIntegerField()
     atoms_succeeded = models.PositiveIntegerField(default=0)
     atoms_unsuccessful = models.PositiveIntegerField(default=0)
@@ -182,6 +211,7 @@ class AtomRun(OwnedModel):
     reason = models.CharField(max_length=40, blank=True, help_text="why it ended, in one word")
     error = models.TextField(blank=True)
     unmet = models.PositiveIntegerField(default=0, help_text="dependencies that have not succeeded yet")
+    approval = models.CharField(max_length=8, blank=True, choices=choices(Approval))
     not_before = models.DateTimeField(null=True, blank=True, help_text="may not be claimed earlier")
 
     lease_owner = models.CharField(max_length=120, blank=True)
@@ -196,7 +226,7 @@ class AtomRun(OwnedModel):
     faults = models.PositiveIntegerField(default=0, help_text="calls in a row without a usable answer")
     fault_since = models.DateTimeField(null=True, blank=True)
     accepted = models.ForeignKey(
-        "Attempt", null=True, blank=True, on_delete=models.SET_NULL, related_name="+"
+        "Attempt", null=True, blank=True, on_delete=models.RESTRICT, related_name="+"
     )
     assurance = models.CharField(max_length=8, blank=True, choices=choices(Assurance))
     started_at = models.DateTimeField(null=True, blank=True)

@@ -108,6 +108,7 @@ def _store(masterplan: Masterplan, actor: User | None, configuration: Configurat
         needs_sandbox=configuration.runs_tests,
         waves_total=masterplan.waves_total,
         atoms_total=masterplan.atoms_total,
+        atoms_stored=masterplan.atoms_total,
     )
     rows = list(
         Atom.objects.filter(masterplan=masterplan).values_list(

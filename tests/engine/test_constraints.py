@@ -71,6 +71,7 @@ REFUSED: dict[str, list[Callable[[], None]]] = {
         _set(Execution, atoms_failed=1, atoms_blocked=1, atoms_cancelled=1),
         _set(Execution, atoms_succeeded=1, atoms_dead_lettered=2),
     ],
+    "execution_stored_within_total": [_set(Execution, atoms_stored=5)],
     "execution_passed_within_total": [_set(Execution, attempts_passed=1)],
     "execution_wave_within_total": [_set(Execution, current_wave=2)],
     "wave_number_once": [_copy(Wave)],

@@ -1,0 +1,73 @@
+"""The rows of attempts: made in one place, whoever wrote the code."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from executions.engine import dialect
+from executions.engine.transaction import ExecutionTransaction
+from executions.states import AttemptKind, AttemptStatus
+
+_COLUMNS = (
+    "id, execution_id, atom_run_id, generation, number, kind, status, superseded, author, origin, strategy, rung,"
+    " prompt_system, prompt_user, code, isolation, tests_passed, tests_total, started_at, ended_at"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class NewAttempt:
+    """An attempt that begins, or one that was judged elsewhere and is taken over."""
+
+    id: uuid.UUID
+    execution_id: uuid.UUID
+    run_id: uuid.UUID
+    generation: int
+    number: int
+    kind: AttemptKind
+    status: AttemptStatus = AttemptStatus.RUNNING
+    author: str = ""
+    origin: uuid.UUID | None = None
+    strategy: str = ""
+    rung: Mapping[str, Any] = field(default_factory=dict)
+    prompt_system: str = ""
+    prompt_user: str = ""
+    code: str = ""
+    isolation: str = ""
+    tests_passed: tuple[str, ...] = ()
+    tests_total: int = 0
+
+
+def insert_attempts(unit: ExecutionTransaction, attempts: Iterable[NewAttempt]) -> None:
+    """Write them; the caller holds the lock of their execution."""
+    now = dialect.at(unit.now)
+    unit.cursor.executemany(
+        f"INSERT INTO executions_attempt ({_COLUMNS}) VALUES ({dialect.marks(20)})",  # noqa: S608
+        [
+            (
+                dialect.uid(one.id),
+                dialect.uid(one.execution_id),
+                dialect.uid(one.run_id),
+                one.generation,
+                one.number,
+                one.kind.value,
+                one.status.value,
+                False,
+                one.author,
+                None if one.origin is None else dialect.uid(one.origin),
+                one.strategy,
+                dialect.dump(one.rung),
+                dialect.text(one.prompt_system),
+                dialect.text(one.prompt_user),
+                dialect.text(one.code),
+                one.isolation,
+                dialect.dump(list(one.tests_passed)),
+                one.tests_total,
+                now,
+                None if one.status is AttemptStatus.RUNNING else now,
+            )
+            for one in attempts
+        ],
+    )
