@@ -105,6 +105,8 @@ class Approval(StrEnum):
     """Whether a person must agree before an atom or a wave is begun."""
 
     NEEDED = "needed"
+    """A person will be asked when everything else is ready."""
+    ASKED = "asked"
     """Waits for a person, without a slot."""
     GIVEN = "given"
     """A person agreed."""
@@ -117,7 +119,7 @@ class Assurance(StrEnum):
     """Accepted without running tests: there are none, or they were left out on purpose."""
 
 
-E, A = ExecutionStatus, AtomStatus
+E, A, W, T = ExecutionStatus, AtomStatus, WaveStatus, AttemptStatus
 
 EXECUTION_TRANSITIONS: Mapping[ExecutionStatus, frozenset[ExecutionStatus]] = {
     E.PENDING: frozenset({E.RUNNING, E.PAUSED, E.CANCELLING, E.FAILED}),
@@ -142,11 +144,28 @@ ATOM_TRANSITIONS: Mapping[AtomStatus, frozenset[AtomStatus]] = {
     A.DEAD_LETTERED: frozenset({A.PENDING, A.READY, A.SUCCEEDED}),
 }
 
+WAVE_TRANSITIONS: Mapping[WaveStatus, frozenset[WaveStatus]] = {
+    W.PENDING: frozenset({W.RUNNING, W.CANCELLED}),
+    W.RUNNING: frozenset({W.COMPLETED, W.CANCELLED, W.PENDING}),
+    W.COMPLETED: frozenset({W.PENDING}),
+    W.CANCELLED: frozenset(),
+}
+
+ATTEMPT_TRANSITIONS: Mapping[AttemptStatus, frozenset[AttemptStatus]] = {
+    T.RUNNING: frozenset({T.PASSED, T.REJECTED, T.PROVIDER, T.CANCELLED, T.DEAD_LETTERED}),
+    T.PASSED: frozenset(),
+    T.REJECTED: frozenset(),
+    T.PROVIDER: frozenset(),
+    T.CANCELLED: frozenset(),
+    T.DEAD_LETTERED: frozenset(),
+}
+
 EXECUTION_ENDED = frozenset({E.COMPLETED, E.FAILED, E.CANCELLED})
 """Nothing more happens by itself."""
 EXECUTION_CLAIMABLE = frozenset({E.PENDING, E.RUNNING})
 """Atoms may be claimed and calls may start."""
 ATOM_LEASED = frozenset({A.GENERATING, A.VALIDATING})
+ATOM_UNSUCCESSFUL = frozenset({A.FAILED, A.BLOCKED, A.CANCELLED, A.DEAD_LETTERED})
 ATOM_ENDED = frozenset({A.SUCCEEDED, A.FAILED, A.BLOCKED, A.CANCELLED, A.DEAD_LETTERED})
 ATTEMPT_COUNTED = frozenset({AttemptStatus.PASSED, AttemptStatus.REJECTED})
 """Attempts with a verdict: only these use up a rung."""

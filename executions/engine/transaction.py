@@ -66,6 +66,7 @@ class LockedExecution:
     waves_total: int
     atoms_total: int
     atoms_stored: int
+    asks_people: bool
     time_limit_s: int | None
     counters: dict[str, int]
     started_at: datetime | None
@@ -145,7 +146,7 @@ class ExecutionTransaction:
         self.cursor.execute(
             "SELECT id, masterplan_id, status, status_reason, schedule, on_dependency_failure, max_concurrency,"  # noqa: S608
             " needs_sandbox, budget_nano_usd, run_number, seq, current_wave, waves_total, atoms_total, atoms_stored,"
-            " time_limit_s, started_at, ended_at, running_since, ran_ms, deadline_at,"
+            " asks_people, time_limit_s, started_at, ended_at, running_since, ran_ms, deadline_at,"
             f" {', '.join(COUNTERS)} FROM executions_execution"
             f" WHERE id IN ({dialect.marks(len(wanted))}) ORDER BY id{dialect.for_update()}",
             [dialect.uid(one) for one in wanted],
@@ -167,13 +168,14 @@ class ExecutionTransaction:
                 waves_total=row[12],
                 atoms_total=row[13],
                 atoms_stored=row[14],
-                time_limit_s=row[15],
-                started_at=dialect.to_time(row[16]),
-                ended_at=dialect.to_time(row[17]),
-                running_since=dialect.to_time(row[18]),
-                ran_ms=row[19],
-                deadline_at=dialect.to_time(row[20]),
-                counters=dict(zip(COUNTERS, row[21:], strict=True)),
+                asks_people=bool(row[15]),
+                time_limit_s=row[16],
+                started_at=dialect.to_time(row[17]),
+                ended_at=dialect.to_time(row[18]),
+                running_since=dialect.to_time(row[19]),
+                ran_ms=row[20],
+                deadline_at=dialect.to_time(row[21]),
+                counters=dict(zip(COUNTERS, row[22:], strict=True)),
             )
             self.executions[one.id] = one
         # Whoever held the rows wrote later than this transaction began: times follow the order of the events.

@@ -51,6 +51,7 @@ class Execution(OwnedModel):
         null=True, blank=True, help_text="seconds it may run from start or resume until it pauses"
     )
     needs_sandbox = models.BooleanField(default=True)
+    asks_people = models.BooleanField(default=False, help_text="some wave or atom waits for an approval")
 
     seq = models.PositiveBigIntegerField(default=0, help_text="number of the last event")
     current_wave = models.PositiveIntegerField(default=0)
