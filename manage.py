@@ -14,6 +14,11 @@ def main() -> None:
     try:
         execute_from_command_line(sys.argv)
     except BadSetting as error:
+        if sys.argv[1:2] == ["doctor"]:
+            from mge_site.refused import diagnosis
+
+            sys.stdout.write(diagnosis(str(error)))
+            sys.exit(1)
         sys.stderr.write(f"{error}\n")
         sys.exit(2)
 

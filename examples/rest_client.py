@@ -15,10 +15,13 @@ import sys
 import time
 import urllib.error
 import urllib.request
+import uuid
 from pathlib import Path
 from typing import Any
 
 ENDED = {"completed", "failed", "cancelled"}
+TRIES = 5
+"""How often a request is sent while the connection breaks."""
 
 
 class Refused(Exception):
@@ -32,9 +35,22 @@ class Site:
         self._url = url.rstrip("/")
         self._token = token
 
-    def ask(self, method: str, path: str, body: bytes | None = None, kind: str = "application/json") -> bytes:
-        """The body of the answer. A throttled request is made again when the site says so."""
+    def ask(
+        self,
+        method: str,
+        path: str,
+        body: bytes | None = None,
+        kind: str = "application/json",
+        key: str | None = None,
+    ) -> bytes:
+        """The body of the answer. A throttled request is made again when the site says so.
+
+        With an idempotency key it acts once, however often it is sent: then also when the connection broke.
+        """
         headers = {"Authorization": f"Bearer {self._token}", "Content-Type": kind}
+        if key is not None:
+            headers["Idempotency-Key"] = key
+        broken = 0
         while True:
             request = urllib.request.Request(self._url + path, body, headers, method=method)  # noqa: S310
             try:
@@ -45,12 +61,17 @@ class Site:
                 if error.code != 429:
                     raise Refused(f"{method} {path}: {error.code} {_why(error.read())}") from None
                 time.sleep(float(error.headers["Retry-After"]))
+            except OSError:
+                broken += 1
+                if key is None or broken == TRIES:
+                    raise
+                time.sleep(broken)
 
     def get(self, path: str) -> Any:
         return json.loads(self.ask("GET", path))
 
     def post(self, path: str, **body: Any) -> Any:
-        return json.loads(self.ask("POST", path, json.dumps(body).encode()))
+        return json.loads(self.ask("POST", path, json.dumps(body).encode(), key=str(uuid.uuid4())))
 
     def store(self, file: Path) -> Any:
         kind = "application/yaml" if file.suffix in {".yaml", ".yml"} else "application/json"

@@ -147,7 +147,7 @@ ATOM_TRANSITIONS: Mapping[AtomStatus, frozenset[AtomStatus]] = {
 WAVE_TRANSITIONS: Mapping[WaveStatus, frozenset[WaveStatus]] = {
     W.PENDING: frozenset({W.RUNNING, W.CANCELLED}),
     W.RUNNING: frozenset({W.COMPLETED, W.CANCELLED, W.PENDING}),
-    W.COMPLETED: frozenset({W.PENDING}),
+    W.COMPLETED: frozenset({W.PENDING, W.RUNNING}),
     W.CANCELLED: frozenset(),
 }
 

@@ -7,6 +7,7 @@ Django; settings read values from here, and `manage.py doctor` prints the same t
 from __future__ import annotations
 
 import difflib
+import ipaddress
 import os
 import re
 import uuid
@@ -17,6 +18,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 UNISOLATED_WORDS = "unisolated, I accept"
+LABEL = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?", re.ASCII)
 
 
 class BadSetting(Exception):
@@ -96,6 +98,29 @@ def url(text: str) -> str:
     return text.rstrip("/")
 
 
+def host(text: str) -> str:
+    """An IPv4 address or a host's name (RFC 1123)."""
+    if re.fullmatch(r"[0-9.]+", text):
+        ipaddress.IPv4Address(text)
+    elif len(text) > 253 or not all(LABEL.fullmatch(part) for part in text.split(".")):
+        raise ValueError("must be an IPv4 address or the name of a host, without a port")
+    return text
+
+
+def redis_url(text: str) -> str:
+    parts = urlsplit(text)
+    if parts.scheme == "unix" and parts.path:
+        return text
+    database = parts.path.strip("/") or "0"
+    if parts.scheme not in ("redis", "rediss") or not parts.hostname or not database.isdecimal():
+        raise ValueError("must be redis://[user:password@]host[:port][/number] or unix://path")
+    try:
+        parts.port  # noqa: B018  read for its check
+    except ValueError:
+        raise ValueError("must have a number as its port") from None
+    return text
+
+
 def without_password(text: str) -> str:
     """An address as it may be shown: without the user and password that some carry."""
     return re.sub(r"//[^/@]*@", "//", text)
@@ -124,7 +149,13 @@ VARIABLES: tuple[Variable, ...] = (
         "MGE_LOG_LEVEL", choice("DEBUG", "INFO", "WARNING", "ERROR"), "INFO", "how much the processes log"
     ),
     Variable("DATABASE_URL", str, "", "database (default: SQLite in the data folder)", secret=True),
-    Variable("REDIS_URL", str, "", "Redis for the queue, cache and wake-ups (default: none)", secret=True),
+    Variable(
+        "REDIS_URL",
+        redis_url,
+        "",
+        "Redis for the queue and the cache (default: the database is both)",
+        secret=True,
+    ),
     Variable(
         "ANTHROPIC_API_KEY",
         str,
@@ -162,6 +193,12 @@ VARIABLES: tuple[Variable, ...] = (
     Variable("MGE_DRAIN_SECONDS", real(0, 3600), 7.0, "how long a stopping node lets calls in flight end"),
     Variable("MGE_RECONCILE_SECONDS", real(0.2, 60), 3.0, "how often lost work is looked for"),
     Variable(
+        "MGE_CANARY_SECONDS",
+        real(0.5, 3600),
+        10.0,
+        "how long a message may need through an idle node; two in a row that need longer: its workers are replaced",
+    ),
+    Variable(
         "MGE_COMMIT_WINDOW_MS",
         real(0, 100),
         5.0,
@@ -192,6 +229,12 @@ VARIABLES: tuple[Variable, ...] = (
         whole(0, 1000),
         3,
         "dependencies whose whole code a prompt shows; of the others the signature",
+    ),
+    Variable(
+        "MGE_CACHE",
+        truth,
+        True,
+        "accepted answers are kept, and taken again for what was asked before in the same words",
     ),
     Variable(
         "MGE_EXECUTION",
@@ -227,7 +270,7 @@ VARIABLES: tuple[Variable, ...] = (
         1000,
         "reading requests of the REST interface that a user may make in a minute",
     ),
-    Variable("MGE_HOST", str, "127.0.0.1", "IPv4 address or name on which `serve` listens"),
+    Variable("MGE_HOST", host, "127.0.0.1", "IPv4 address or name on which `serve` listens"),
     Variable("MGE_PORT", whole(0, 65535), 8000, "port on which `serve` listens; 0 takes a free one"),
     Variable(
         "MGE_PUBLIC_URL",
@@ -251,6 +294,12 @@ VARIABLES: tuple[Variable, ...] = (
     Variable("MGE_NODE_ID", uuid.UUID, None, "set by commands that start workers: the name of their node"),
     Variable(
         "MGE_REQUIRE", words, (), "test suite only: things whose absence is a failure instead of NOT RUN"
+    ),
+    Variable(
+        "MGE_TEST_EXAMPLES",
+        whole(1, 100000),
+        10,
+        "test suite only: examples of the test of everything in any order",
     ),
     Variable(
         "MGE_TEST_ENGINE",

@@ -50,8 +50,9 @@ INSTALLED_APPS = [
     "drf_spectacular",
     "drf_spectacular_sidecar",
     "rest_framework",
-    "django_q",
+    # Ahead of django_q: our `qcluster` takes the place of its own.
     "executions",
+    "django_q",
 ]
 
 MIDDLEWARE = [
@@ -146,8 +147,15 @@ DATABASES = {"default": _database()}
 if sqlite3.sqlite_version_info < (3, 35):
     raise BadSetting(f"SQLite {sqlite3.sqlite_version} is too old: 3.35 or newer is needed (RETURNING)")
 
-# Shared by all processes, unlike a cache in memory: throttles count in it.
-CACHES = {"default": {"BACKEND": "django.core.cache.backends.db.DatabaseCache", "LOCATION": "mge_cache"}}
+REDIS_URL: str = ENVIRONMENT["REDIS_URL"]
+# Shared by all processes, unlike a cache in memory.
+CACHES: dict[str, Any] = {
+    "default": (
+        {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL}
+        if REDIS_URL
+        else {"BACKEND": "django.core.cache.backends.db.DatabaseCache", "LOCATION": "mge_cache"}
+    )
+}
 
 # --- People: who they are, what a browser may do, how much is too much ------------------------------------------------
 
@@ -244,6 +252,7 @@ MGE_SLICE_SECONDS: float = ENVIRONMENT["MGE_SLICE_SECONDS"]
 MGE_LEASE_SECONDS: float = ENVIRONMENT["MGE_LEASE_SECONDS"]
 MGE_DRAIN_SECONDS: float = ENVIRONMENT["MGE_DRAIN_SECONDS"]
 MGE_RECONCILE_SECONDS: float = ENVIRONMENT["MGE_RECONCILE_SECONDS"]
+MGE_CANARY_SECONDS: float = ENVIRONMENT["MGE_CANARY_SECONDS"]
 MGE_COMMIT_WINDOW_MS: float = ENVIRONMENT["MGE_COMMIT_WINDOW_MS"]
 MGE_CALL_TIMEOUT_SECONDS: float = ENVIRONMENT["MGE_CALL_TIMEOUT_SECONDS"]
 MGE_PROVIDER_BACKOFF_SECONDS: float = ENVIRONMENT["MGE_PROVIDER_BACKOFF_SECONDS"]
@@ -251,6 +260,7 @@ MGE_PROVIDER_BACKOFF_MAX_SECONDS: float = ENVIRONMENT["MGE_PROVIDER_BACKOFF_MAX_
 MGE_PROVIDER_MAX_FAULTS: int = ENVIRONMENT["MGE_PROVIDER_MAX_FAULTS"]
 MGE_PROVIDER_WINDOW_SECONDS: float = ENVIRONMENT["MGE_PROVIDER_WINDOW_SECONDS"]
 MGE_DEPENDENCY_BODIES: int = ENVIRONMENT["MGE_DEPENDENCY_BODIES"]
+MGE_CACHE: bool = ENVIRONMENT["MGE_CACHE"]
 MGE_ALLOW_UNISOLATED: bool = ENVIRONMENT["MGE_EXECUTION"] == UNISOLATED_WORDS
 MGE_MAX_DEATHS = 5
 MGE_NODE_ID: uuid.UUID | None = ENVIRONMENT["MGE_NODE_ID"]
@@ -274,7 +284,8 @@ Q_CLUSTER: dict[str, Any] = {
     "max_attempts": 1,
     "ack_failures": True,
     "save_limit": -1,
-    "orm": "default",
+    # One of them is the queue. Redis forgets a message that it hands out; the reconciler rings again for what got lost.
+    **({"redis": REDIS_URL} if REDIS_URL else {"orm": "default"}),
     "ALT_CLUSTERS": {},
 }
 

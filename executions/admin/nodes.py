@@ -1,7 +1,8 @@
-"""Nodes in the admin: who works, who has ended."""
+"""Nodes in the admin: who works, on how much, why some claim nothing, who has ended."""
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import UTC, datetime
 from typing import Any
 
@@ -9,9 +10,17 @@ from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from executions.admin.evidence import EvidenceAdmin
-from executions.models import Node
-from executions.services.explain import NODE_ALIVE
+from executions.admin.evidence import EvidenceAdmin, EvidenceInline
+from executions.engine.owners import short_host
+from executions.models import Node, NodeWorker
+from executions.services.nodes import claims_by_process, node_state
+
+
+class WorkerInline(EvidenceInline):
+    model = NodeWorker
+    fields = ("pid", "busy_since", "worked_at", "beat_at")
+    readonly_fields = fields
+    show_change_link = False
 
 
 @admin.register(Node)
@@ -19,21 +28,30 @@ class NodeAdmin(EvidenceAdmin):
     list_display = (
         "host",
         "pid",
-        "alive",
+        "state",
+        "claims",
         "isolation",
         "version",
-        "draining",
+        "schema",
+        "problem",
         "started_at",
         "heartbeat_at",
         "stopped_at",
     )
     list_filter = ("isolation", "draining", "host")
     search_fields = ("host", "id")
+    inlines = (WorkerInline,)
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         # Nodes belong to nobody; the admin is for staff, who may see them all.
-        return Node.objects.all()
+        nodes = Node.objects.prefetch_related("workers")
+        self._held: Counter[tuple[str, int]] = claims_by_process()
+        return nodes
 
-    @admin.display(boolean=True, description="alive")
-    def alive(self, node: Node) -> bool:
-        return node.stopped_at is None and datetime.now(UTC) - node.heartbeat_at < NODE_ALIVE
+    @admin.display(description="state")
+    def state(self, node: Node) -> str:
+        return node_state(node, datetime.now(UTC))
+
+    @admin.display(description="claims")
+    def claims(self, node: Node) -> int:
+        return sum(self._held[short_host(node.host), worker.pid] for worker in node.workers.all())

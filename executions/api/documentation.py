@@ -21,7 +21,7 @@ MEANING: Mapping[int, str] = {
     409: "It does not fit the state; the detail names it.",
     413: "The body is too large.",
     415: "The body is not of a type that is read here.",
-    422: "The body does not have the shape that is asked for.",
+    422: "The body does not have the shape that is asked for, or the `Idempotency-Key` stands for another request.",
     429: "Too many requests of yours within a minute; `Retry-After` says how long to wait.",
     500: "Something went wrong inside; it is recorded under the request id.",
 }

@@ -15,6 +15,7 @@ from rest_framework.response import Response
 from executions.api import shapes
 from executions.api.documentation import WITH_BODY, answers
 from executions.api.filters import AtomFilter, ExecutionFilter
+from executions.api.idempotency import idempotent
 from executions.api.lists import ListView
 from executions.api.original import EXECUTION_ID
 from executions.api.views import ApiView
@@ -149,7 +150,7 @@ def _steers(name: str, summary: str) -> Any:
         description="Doing again what is done already changes nothing. Answers with the execution as it is then.",
         parameters=[EXECUTION_ID],
         request=shapes.Why,
-        responses=answers({200: shapes.ExecutionDetail}, (400, 404, 409, *WITH_BODY)),
+        responses=answers({200: shapes.ExecutionDetail}, (400, 404, 409, 422, *WITH_BODY)),
         tags=["executions"],
     )
 
@@ -157,6 +158,7 @@ def _steers(name: str, summary: str) -> Any:
 class _Control(ApiView):
     act: Callable[..., ExecutionStatus]
 
+    @idempotent
     def post(self, request: Request, execution_id: str) -> Response:
         execution = self.find_execution(execution_id)
         self.demand(Right.OPERATE)

@@ -16,6 +16,7 @@ from rest_framework.serializers import Serializer
 from executions.api import original_shapes as shapes
 from executions.api.documentation import WITH_BODY, answers
 from executions.api.errors import Refusal
+from executions.api.idempotency import idempotent
 from executions.api.views import ApiView
 from executions.models import Execution, Wave
 from executions.permissions import Right
@@ -35,6 +36,7 @@ class OriginalView(ApiView):
 
 
 class Start(OriginalView):
+    @idempotent
     @extend_schema(
         operation_id="start",
         summary="Start an execution of a stored masterplan",
@@ -98,14 +100,14 @@ class Health(OriginalView):
         return Response(shapes.HealthResponse(health).data)
 
 
-def _told(name: str, summary: str, shape: type[Serializer[Any]]) -> Any:
+def _told(name: str, summary: str, shape: type[Serializer[Any]], statuses: tuple[int, ...] = ()) -> Any:
     """How a route about one execution is described."""
     return extend_schema(
         operation_id=name,
         summary=summary,
         parameters=[EXECUTION_ID],
         request=None,
-        responses=answers({200: shape}, (400, 404), original=True),
+        responses=answers({200: shape}, (400, 404, *statuses), original=True),
         tags=["execution"],
     )
 
@@ -182,6 +184,7 @@ class _Control(OriginalView):
 
     act: Callable[..., ExecutionStatus]
 
+    @idempotent
     def post(self, request: Request, execution_id: str) -> Response:
         execution = self.find_execution(execution_id)
         self.demand(Right.OPERATE)
@@ -191,12 +194,14 @@ class _Control(OriginalView):
 
 
 @extend_schema_view(
-    post=_told("pause", "Pause: no new call starts, calls in flight are finished", shapes.ControlResponse)
+    post=_told(
+        "pause", "Pause: no new call starts, calls in flight are finished", shapes.ControlResponse, (422,)
+    )
 )
 class Pause(_Control):
     act = staticmethod(pause_execution)
 
 
-@extend_schema_view(post=_told("resume", "Go on where it was paused", shapes.ControlResponse))
+@extend_schema_view(post=_told("resume", "Go on where it was paused", shapes.ControlResponse, (422,)))
 class Resume(_Control):
     act = staticmethod(resume_execution)

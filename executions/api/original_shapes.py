@@ -80,7 +80,9 @@ class _Billed(serializers.Serializer[Execution]):
 
 
 class StatusResponse(_Counted, _Billed):
-    pass
+    atoms_stored = serializers.IntegerField(
+        help_text="rows of atoms so far: a large plan is stored in the background, and begun when all are there"
+    )
 
 
 class ProgressResponse(_Counted):

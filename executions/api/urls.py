@@ -7,7 +7,7 @@ from drf_spectacular.utils import extend_schema
 from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 
-from executions.api import events, executions, masterplans, original
+from executions.api import events, executions, masterplans, nodes, original
 from executions.api.documentation_pages import DocsView, SchemaView
 from executions.api.views import ApiView
 from executions.services.errors import NotFound
@@ -45,6 +45,7 @@ OWN = (
     *_both("v2/masterplans", masterplans.Masterplans, "masterplans"),
     *_both("v2/masterplans/<str:masterplan_id>", masterplans.OneMasterplan, "masterplan"),
     *_both("v2/masterplans/<str:masterplan_id>/atoms", masterplans.MasterplanAtoms, "masterplan-atoms"),
+    *_both("v2/nodes", nodes.Nodes, "nodes"),
     *_both("v2/executions", executions.Executions, "executions"),
     *_both("v2/executions/<str:execution_id>", executions.OneExecution, "execution"),
     *_both("v2/executions/<str:execution_id>/waves", executions.Waves, "execution-waves"),

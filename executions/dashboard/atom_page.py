@@ -18,7 +18,7 @@ from executions.dashboard.signed_in import is_partial, signed_in
 from executions.findings import Severity
 from executions.live.feed import one_moment
 from executions.models import AtomRun, Attempt, Call, Execution, Issue
-from executions.states import ATOM_ENDED, AtomStatus
+from executions.states import ATOM_ENDED, AtomStatus, AttemptKind
 
 PARAMETERS = ("temperature", "effort", "max_tokens")
 """What a rung may ask for, in the order shown."""
@@ -177,9 +177,7 @@ def _attempt_view(attempt: Attempt, before: Attempt | None, language: str) -> At
     comparable = before is not None and bool(attempt.code)
     return AttemptView(
         attempt=attempt,
-        anchor=f"attempt-{attempt.generation}.{attempt.number}"
-        if attempt.generation > 1
-        else f"attempt-{attempt.number}",
+        anchor=_anchor(attempt),
         code=code,
         lines=_marked(code.lines, issues),
         issues=issues,
@@ -187,6 +185,13 @@ def _attempt_view(attempt: Attempt, before: Attempt | None, language: str) -> At
         diff=compare(before.code, attempt.code, language) if comparable and before is not None else None,
         compared_with=before.number if before is not None else None,
     )
+
+
+def _anchor(attempt: Attempt) -> str:
+    """Unlike any other attempt's at the atom: the model's first one may stand beside an answer of the cache."""
+    number = f"{attempt.generation}.{attempt.number}" if attempt.generation > 1 else f"{attempt.number}"
+    kind = "" if attempt.kind == AttemptKind.MODEL else f"-{attempt.kind}"
+    return f"attempt-{number}{kind}"
 
 
 def _marked(lines: Sequence[CodeLine], issues: Iterable[Issue]) -> tuple[MarkedLine, ...]:

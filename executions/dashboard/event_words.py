@@ -14,6 +14,10 @@ def sentence(event: Event) -> str:
     match event.type:
         case "execution.created":
             return f"created by {data.get('who', 'command')}: {data.get('atoms')} atoms in {data.get('waves')} waves"
+        case "execution.building":
+            return f"{data.get('stored')} of {data.get('atoms')} atoms are stored"
+        case "execution.built":
+            return f"all {data.get('atoms')} atoms are stored"
         case "execution.started":
             return "started"
         case "execution.pausing" | "execution.paused":
@@ -36,6 +40,10 @@ def sentence(event: Event) -> str:
             return "started"
         case "atom.ended":
             return _ending(data)
+        case "attempt.started" if data.get("kind") == "cache":
+            return "answer taken from the cache"
+        case "attempt.started" if data.get("kind") == "person":
+            return "code supplied by a person"
         case "attempt.started":
             temperature = data.get("temperature")
             return str(data.get("strategy", "started")) + (
@@ -49,6 +57,8 @@ def sentence(event: Event) -> str:
             return "goes on"
         case "atom.released":
             return "given back, to be gone on with"
+        case "attempt.overran":
+            return f"took longer than {data.get('limit_s'):g} s"
         case "call.answered":
             return f"answered in {data.get('output_tokens')} tokens"
         case "call.failed":

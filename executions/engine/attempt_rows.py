@@ -1,4 +1,4 @@
-"""The rows of attempts: made in one place, whoever wrote the code."""
+"""The rows of attempts: how they are made, whoever wrote the code, and how they end without a verdict."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from executions.engine import dialect
-from executions.engine.transaction import ExecutionTransaction
+from executions.engine.transaction import ExecutionTransaction, LockedExecution
 from executions.states import AttemptKind, AttemptStatus
 
 _COLUMNS = (
@@ -71,3 +71,35 @@ def insert_attempts(unit: ExecutionTransaction, attempts: Iterable[NewAttempt]) 
             for one in attempts
         ],
     )
+
+
+def end_open_attempt(
+    unit: ExecutionTransaction,
+    execution: LockedExecution,
+    run_id: uuid.UUID,
+    key: str,
+    wave: int,
+    status: AttemptStatus,
+) -> None:
+    """End the atom's running attempt without a verdict; nothing happens where there is none."""
+    unit.cursor.execute(
+        "UPDATE executions_attempt SET status = %s, ended_at = %s WHERE atom_run_id = %s AND status = 'running'"
+        " RETURNING number, kind",
+        [status.value, dialect.at(unit.now), dialect.uid(run_id)],
+    )
+    for number, kind in unit.cursor.fetchall():
+        tell_attempt_end(unit, execution, key, wave, number, status, AttemptKind(kind))
+
+
+def tell_attempt_end(
+    unit: ExecutionTransaction,
+    execution: LockedExecution,
+    key: str,
+    wave: int,
+    number: int,
+    status: AttemptStatus,
+    kind: AttemptKind,
+) -> None:
+    """The event of an attempt that ended without a verdict; the model's are the ones that name no kind."""
+    other = {} if kind is AttemptKind.MODEL else {"kind": kind.value}
+    unit.event(execution, "attempt.ended", wave=wave, atom=key, attempt=number, status=status.value, **other)

@@ -9,10 +9,10 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from executions.engine import dialect
-from executions.engine.attempt_rows import NewAttempt, insert_attempts
-from executions.engine.claims import ClaimedAtom, hold, release
+from executions.engine.attempt_rows import NewAttempt, end_open_attempt, insert_attempts
+from executions.engine.claims import ClaimedAtom, hold, holds, release
 from executions.engine.ledger import Stopped
-from executions.engine.progress import Ending, end_atom, end_open_attempt
+from executions.engine.progress import Ending, end_atom
 from executions.engine.transaction import ExecutionTransaction, LockedExecution
 from executions.states import AtomStatus, AttemptKind, AttemptStatus, CallOutcome, ExecutionStatus
 
@@ -218,6 +218,27 @@ def close_call(
     return was_open
 
 
+def _is_settled(unit: ExecutionTransaction, call_id: uuid.UUID) -> bool:
+    """Whether the outcome of a call is on record. Asked when it is written again: then it is told and counted already."""
+    unit.cursor.execute(
+        "SELECT outcome, cost_nano_usd FROM executions_call WHERE id = %s", [dialect.uid(call_id)]
+    )
+    outcome, cost = unit.cursor.fetchone()
+    return outcome not in ("", CallOutcome.LOST.value) or cost is not None
+
+
+def goes_on(unit: ExecutionTransaction, execution: LockedExecution, claim: ClaimedAtom) -> bool:
+    """What a change answers that is written again and left the atom with its owner, if it did: the owner goes on, unless the
+    execution was stopped meanwhile. Then the atom is given back.
+    """
+    if not holds(unit, claim):
+        return False
+    if execution.status is ExecutionStatus.RUNNING:
+        return True
+    release(unit, claim, None)
+    return False
+
+
 @dataclass(frozen=True, slots=True)
 class RecordAnswer:
     """The model answered in full: the answer is kept before it is looked at. Returns whether the atom is still ours."""
@@ -232,6 +253,8 @@ class RecordAnswer:
 
     def apply(self, unit: ExecutionTransaction) -> bool:
         execution = unit.executions[self.claim.execution_id]
+        if unit.again and _is_settled(unit, self.call_id):
+            return holds(unit, self.claim)
         close_call(unit, execution, self.call_id, self.result)
         unit.cursor.execute(
             "UPDATE executions_atomrun SET status = 'validating', faults = 0, fault_since = NULL WHERE id = %s"
@@ -295,6 +318,8 @@ class RecordFault:
 
     def apply(self, unit: ExecutionTransaction) -> bool:
         execution = unit.executions[self.claim.execution_id]
+        if unit.again and _is_settled(unit, self.call_id):
+            return goes_on(unit, execution, self.claim)
         close_call(unit, execution, self.call_id, self.result)
         unit.cursor.execute(
             "SELECT faults, fault_since FROM executions_atomrun WHERE id = %s AND lease_owner = %s AND fence = %s"

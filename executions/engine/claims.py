@@ -5,14 +5,10 @@ Later writes carry owner and fence; `hold` is the guard that they all use.
 
 from __future__ import annotations
 
-import os
-import secrets
-import socket
 import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from django.db import connection, transaction
@@ -43,19 +39,6 @@ class ClaimedAtom:
     generation: int
     attempts: int
     faults: int
-
-
-def owner_name() -> str:
-    """Name of a runner: host, boot, process and a random part, so that no two runners ever share one."""
-    return f"{socket.gethostname()[:40]}:{boot_id()[:8]}:{os.getpid()}:{secrets.token_hex(6)}"
-
-
-def boot_id() -> str:
-    """The kernel's id of this boot; a constant where the system has none."""
-    try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-    except OSError:
-        return "no-boot-id"
 
 
 def hold(unit: ExecutionTransaction, claim: ClaimedAtom) -> None:
@@ -93,7 +76,8 @@ class Claim:
         dialect.one_at_a_time(cursor, dialect.CLAIM_LOCK)
         cursor.execute(
             "SELECT e.id FROM executions_execution e WHERE e.status IN ('pending', 'running')"
-            " AND (e.needs_sandbox = %s OR %s) AND (e.status = 'pending' OR EXISTS (SELECT 1 FROM executions_atomrun r"
+            " AND e.atoms_stored = e.atoms_total AND (e.needs_sandbox = %s OR %s)"
+            " AND (e.status = 'pending' OR EXISTS (SELECT 1 FROM executions_atomrun r"
             " WHERE r.execution_id = e.id AND r.status = 'ready' AND (r.not_before IS NULL OR r.not_before <= %s)))"
             " ORDER BY e.created_at LIMIT %s",
             [False, self.can_execute, dialect.at(dialect.now(cursor)), MOST_EXECUTIONS],
@@ -103,7 +87,7 @@ class Claim:
     def apply(self, unit: ExecutionTransaction) -> list[ClaimedAtom]:
         open_executions = []
         for execution in unit.executions.values():
-            if execution.needs_sandbox and not self.can_execute:
+            if not execution.is_built or (execution.needs_sandbox and not self.can_execute):
                 continue
             if execution.status is ExecutionStatus.PENDING:
                 begin(unit, execution)

@@ -28,6 +28,14 @@ class Configuration:
     budget_usd: str | None
     """Decimal number as text; None: no limit."""
     seed: int | None
+    call_timeout_s: int | None = None
+    """Seconds until a call counts as unanswered; None: as the site has it (MGE_CALL_TIMEOUT_SECONDS)."""
+    attempt_timeout_s: int | None = None
+    """Seconds of work on one attempt, from the intent of a call to the verdict; None: no limit. Waits do not count."""
+    execution_timeout_s: int | None = None
+    """Seconds from start or resume until the execution pauses; None: no limit."""
+    cache: str = "off"
+    """`on`: accepted answers are taken from earlier executions and kept for later ones."""
 
     @property
     def runs_tests(self) -> bool:
@@ -45,7 +53,10 @@ class Configuration:
             "on_dependency_failure": self.on_dependency_failure,
             "budget_usd": self.budget_usd,
             "seed": self.seed,
-            "cache": "off",
+            "call_timeout_s": self.call_timeout_s,
+            "attempt_timeout_s": self.attempt_timeout_s,
+            "execution_timeout_s": self.execution_timeout_s,
+            "cache": self.cache,
             "on_untested": "accept",
         }
 
@@ -62,4 +73,8 @@ class Configuration:
             on_dependency_failure=value["on_dependency_failure"],
             budget_usd=value["budget_usd"],
             seed=value["seed"],
+            call_timeout_s=value.get("call_timeout_s"),
+            attempt_timeout_s=value.get("attempt_timeout_s"),
+            execution_timeout_s=value.get("execution_timeout_s"),
+            cache=value.get("cache", "off"),
         )

@@ -9,6 +9,10 @@ import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from django.conf import settings
+
+from executions.engine.answer_cache import KnownAnswer, with_cache
+from executions.engine.cached_rows import CachePlace, scopes_of
 from executions.engine.claims import ClaimedAtom
 from executions.engine.configuration import Configuration
 from executions.engine.plan_graph import PlanGraph, plan_graph
@@ -31,6 +35,12 @@ class ExecutionContext:
     plan_instructions: str
     requires: tuple[str, ...]
     configuration: Configuration
+    cache_scopes: tuple[str, ...]
+    """Whose accepted answers it shares."""
+
+    @property
+    def uses_cache(self) -> bool:
+        return self.configuration.cache == "on" and settings.MGE_CACHE
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +54,14 @@ class OpenAttempt:
     calls: int
     truncations: int
     answer: str | None
+    kind: AttemptKind = AttemptKind.MODEL
+    code: str = ""
+    """Of a person: what is judged, as it was given."""
+
+    @property
+    def can_be_judged(self) -> bool:
+        """Whether nobody need be asked any more."""
+        return self.answer is not None or self.kind is not AttemptKind.MODEL
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +79,18 @@ class AtomContext:
     """(key, code) of what it builds on in its own target file, dependencies first."""
     history: list[PastAttempt] = field(default_factory=list)
     open_attempt: OpenAttempt | None = None
+    untried: bool = False
+    """Nothing was tried for it yet, and it was never begun anew: the only time that the cache is asked."""
+    cache: CachePlace | None = None
+    """Where its accepted answer belongs; None: the cache is off."""
+    known: KnownAnswer | None = None
+
+    @property
+    def may_ask(self) -> bool:
+        """Whether the work on it may come to ask the model."""
+        if self.open_attempt is not None:
+            return self.open_attempt.kind is AttemptKind.MODEL
+        return self.known is None or not self.known.trusted
 
 
 def load_execution(execution_id: uuid.UUID) -> ExecutionContext:
@@ -73,12 +103,13 @@ def load_execution(execution_id: uuid.UUID) -> ExecutionContext:
         plan_description=plan.description,
         plan_instructions=plan.instructions,
         requires=tuple(plan.requires),
+        cache_scopes=scopes_of(execution.owner_id, execution.team_id),
         configuration=Configuration.from_json(execution.config),
     )
 
 
 def load_atoms(execution: ExecutionContext, claims: Sequence[ClaimedAtom]) -> list[AtomContext]:
-    """Contexts of claims of one execution, in five queries whatever their number."""
+    """Contexts of claims of one execution, in six queries whatever their number."""
     graph = plan_graph(execution.masterplan_id)
     specs = _specs(graph, [claim.key for claim in claims])
     ancestors = {claim.key: graph.ancestors(claim.key) for claim in claims}
@@ -116,9 +147,10 @@ def load_atoms(execution: ExecutionContext, claims: Sequence[ClaimedAtom]) -> li
                 same_file=same_file,
                 history=history,
                 open_attempt=open_attempt,
+                untried=claim.generation == 1 and claim.run_id not in tried,
             )
         )
-    return contexts
+    return with_cache(contexts)
 
 
 def _specs(graph: PlanGraph, keys: Sequence[str]) -> dict[str, AtomSpec]:
@@ -194,9 +226,7 @@ def _tried(claims: Sequence[ClaimedAtom]) -> dict[uuid.UUID, tuple[list[PastAtte
     generation = {claim.run_id: claim.generation for claim in claims}
     attempts = [
         attempt
-        for attempt in Attempt.objects.filter(
-            atom_run_id__in=list(generation), kind=AttemptKind.MODEL
-        ).order_by("number")
+        for attempt in Attempt.objects.filter(atom_run_id__in=list(generation)).order_by("number")
         if attempt.generation == generation[attempt.atom_run_id]
     ]
     findings: dict[uuid.UUID, list[Finding]] = {}
@@ -208,7 +238,7 @@ def _tried(claims: Sequence[ClaimedAtom]) -> dict[uuid.UUID, tuple[list[PastAtte
     tried: dict[uuid.UUID, tuple[list[PastAttempt], OpenAttempt | None]] = {}
     for attempt in attempts:
         history, open_attempt = tried.get(attempt.atom_run_id, ([], None))
-        if attempt.status in ATTEMPT_COUNTED:
+        if attempt.status in ATTEMPT_COUNTED and attempt.kind == AttemptKind.MODEL:
             history.append(
                 PastAttempt(
                     number=attempt.number,
@@ -235,4 +265,6 @@ def _open_attempt(attempt: Attempt) -> OpenAttempt:
         calls=len(calls),
         truncations=sum(1 for outcome, _ in calls if outcome == CallOutcome.TRUNCATED),
         answer=answered[-1] if answered else None,
+        kind=AttemptKind(attempt.kind),
+        code=attempt.code,
     )

@@ -9,17 +9,29 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from executions.engine import dialect
+from executions.engine.attempt_rows import end_open_attempt, tell_attempt_end
 from executions.engine.plan_graph import PlanGraph, dependents_of, plan_graph
+from executions.engine.reopening import COUNTER_OF, revive_blocked
 from executions.engine.transaction import ExecutionTransaction, LockedExecution
-from executions.states import AtomStatus, AttemptStatus, ExecutionStatus, WaveStatus
+from executions.engine.waves import (
+    advance,
+    ask_for_waves,
+    complete_when_done,
+    end_waves_of_flow,
+    open_atoms,
+    seconds_since,
+    start_wave,
+    tell_end,
+)
+from executions.states import (
+    Assurance,
+    AtomStatus,
+    AttemptKind,
+    AttemptStatus,
+    ExecutionStatus,
+    WaveStatus,
+)
 
-_COUNTER = {
-    AtomStatus.SUCCEEDED: "atoms_succeeded",
-    AtomStatus.FAILED: "atoms_failed",
-    AtomStatus.BLOCKED: "atoms_blocked",
-    AtomStatus.CANCELLED: "atoms_cancelled",
-    AtomStatus.DEAD_LETTERED: "atoms_dead_lettered",
-}
 _AT_ONCE = 500
 """Atoms named in one statement."""
 
@@ -41,19 +53,21 @@ def begin(unit: ExecutionTransaction, execution: LockedExecution) -> None:
     execution.started_at = unit.now
     unit.event(execution, "execution.started", run_number=execution.run_number, atoms=execution.atoms_total)
     if execution.schedule == "waves":
-        _advance(unit, execution)
+        advance(unit, execution)
         return
-    unit.cursor.execute(
-        "UPDATE executions_atomrun SET status = 'ready' WHERE execution_id = %s AND status = 'pending' AND unmet = 0",
-        [dialect.uid(execution.id)],
-    )
-    _complete_when_done(unit, execution)
+    if execution.atoms_ended:
+        # A fork begins with what it has taken over.
+        unit.read_waves(execution, range(1, execution.waves_total + 1))
+        end_waves_of_flow(unit, execution)
+    ask_for_waves(unit, execution)
+    open_atoms(unit, execution, "1 = 1")
+    complete_when_done(unit, execution)
 
 
 def atom_claimed(unit: ExecutionTransaction, execution: LockedExecution, number: int) -> None:
     """In `flow` a wave is a view: it starts with the first claim of one of its atoms."""
     if execution.schedule == "flow":
-        _start_wave(unit, execution, number)
+        start_wave(unit, execution, number)
 
 
 def end_atom(
@@ -84,6 +98,8 @@ def end_atom(
     _tell_end(unit, execution, key, wave, ending, attempts, dialect.to_time(started_at))
     if ending.status is AtomStatus.SUCCEEDED or execution.on_dependency_failure == "continue":
         _satisfy_dependents(unit, execution, key)
+        if execution.counters["atoms_blocked"]:
+            revive_blocked(unit, execution)
     elif ending.status is not AtomStatus.CANCELLED:
         _block_dependents(unit, execution, key, ending.status)
         if execution.on_dependency_failure == "stop" and execution.status is ExecutionStatus.RUNNING:
@@ -91,28 +107,56 @@ def end_atom(
             unit.set_status(execution, ExecutionStatus.PAUSING, "pause", reason)
             unit.event(execution, "execution.pausing", reason=reason)
     if execution.schedule == "waves":
-        _advance(unit, execution)
+        advance(unit, execution)
     else:
-        _end_waves(unit, execution)
-        _complete_when_done(unit, execution)
+        end_waves_of_flow(unit, execution)
+        complete_when_done(unit, execution)
     settle(unit, execution)
 
 
 def cancel_atom(
     unit: ExecutionTransaction, execution: LockedExecution, run_id: uuid.UUID, key: str, wave: int
 ) -> None:
-    """End an atom because the execution is being cancelled, whatever it was about to do."""
+    """End an atom because the execution is being cancelled, whatever it was about to do. What it has it keeps."""
     end_open_attempt(unit, execution, run_id, key, wave, AttemptStatus.CANCELLED)
-    end_atom(unit, execution, run_id, key, wave, Ending(AtomStatus.CANCELLED, reason="cancelled"))
+    ending = _as_before(unit, run_id) or Ending(AtomStatus.CANCELLED, reason="cancelled")
+    end_atom(unit, execution, run_id, key, wave, ending)
+
+
+def end_review_rejected(
+    unit: ExecutionTransaction,
+    execution: LockedExecution,
+    run_id: uuid.UUID,
+    key: str,
+    wave: int,
+    error: str,
+) -> None:
+    """A person's code was rejected: the atom is what it was before, accepted with its earlier code, or failed."""
+    ending = _as_before(unit, run_id) or Ending(AtomStatus.FAILED, reason="review", error=error)
+    end_atom(unit, execution, run_id, key, wave, ending)
+
+
+def _as_before(unit: ExecutionTransaction, run_id: uuid.UUID) -> Ending | None:
+    """How an atom ends that was opened for a person's code and has been accepted before."""
+    unit.cursor.execute(
+        "SELECT id, tests_total FROM executions_attempt WHERE atom_run_id = %s AND status = 'passed' AND superseded = %s",
+        [dialect.uid(run_id), False],
+    )
+    row = unit.cursor.fetchone()
+    if row is None:
+        return None
+    assurance = Assurance.TESTED if row[1] else Assurance.STATIC
+    return Ending(AtomStatus.SUCCEEDED, assurance=assurance.value, accepted=dialect.to_uuid(row[0]))
 
 
 def cancel_waiting(unit: ExecutionTransaction, execution: LockedExecution) -> None:
     """End every atom that nobody works on because the execution is being cancelled, in a few statements for all of them."""
+    _cancel_reviews(unit, execution)
     ending = Ending(AtomStatus.CANCELLED, reason="cancelled")
     unit.cursor.execute(
         "UPDATE executions_attempt SET status = %s, ended_at = %s WHERE execution_id = %s AND status = 'running'"
         " AND atom_run_id IN (SELECT id FROM executions_atomrun WHERE execution_id = %s AND status IN ('pending', 'ready'))"
-        " RETURNING atom_run_id, number",
+        " RETURNING atom_run_id, number, kind",
         [
             AttemptStatus.CANCELLED.value,
             dialect.at(unit.now),
@@ -120,7 +164,7 @@ def cancel_waiting(unit: ExecutionTransaction, execution: LockedExecution) -> No
             dialect.uid(execution.id),
         ],
     )
-    attempt_of = dict(unit.cursor.fetchall())
+    attempt_of = {row[0]: (row[1], AttemptKind(row[2])) for row in unit.cursor.fetchall()}
     unit.cursor.execute(
         "UPDATE executions_atomrun SET status = %s, reason = %s, not_before = NULL, ended_at = %s"
         " WHERE execution_id = %s AND status IN ('pending', 'ready')"
@@ -131,36 +175,20 @@ def cancel_waiting(unit: ExecutionTransaction, execution: LockedExecution) -> No
     _count(unit, execution, ending, [row[3] for row in rows])
     for _, run_id, key, wave, attempts, started_at in rows:
         if run_id in attempt_of:
-            _tell_attempt_end(unit, execution, key, wave, attempt_of[run_id], AttemptStatus.CANCELLED)
+            number, kind = attempt_of[run_id]
+            tell_attempt_end(unit, execution, key, wave, number, AttemptStatus.CANCELLED, kind)
         _tell_end(unit, execution, key, wave, ending, attempts, dialect.to_time(started_at))
 
 
-def end_open_attempt(
-    unit: ExecutionTransaction,
-    execution: LockedExecution,
-    run_id: uuid.UUID,
-    key: str,
-    wave: int,
-    status: AttemptStatus,
-) -> None:
-    """End the atom's running attempt without a verdict; nothing happens where there is none."""
+def _cancel_reviews(unit: ExecutionTransaction, execution: LockedExecution) -> None:
+    """Those that wait for the verdict on a person's code and have been accepted before keep what they have."""
     unit.cursor.execute(
-        "UPDATE executions_attempt SET status = %s, ended_at = %s WHERE atom_run_id = %s AND status = 'running' RETURNING number",
-        [status.value, dialect.at(unit.now), dialect.uid(run_id)],
+        "SELECT r.id, r.key, r.wave FROM executions_atomrun r JOIN executions_attempt a ON a.atom_run_id = r.id"
+        " WHERE r.execution_id = %s AND r.status = 'ready' AND a.kind = 'person' AND a.status = 'running'",
+        [dialect.uid(execution.id)],
     )
-    for (number,) in unit.cursor.fetchall():
-        _tell_attempt_end(unit, execution, key, wave, number, status)
-
-
-def _tell_attempt_end(
-    unit: ExecutionTransaction,
-    execution: LockedExecution,
-    key: str,
-    wave: int,
-    number: int,
-    status: AttemptStatus,
-) -> None:
-    unit.event(execution, "attempt.ended", wave=wave, atom=key, attempt=number, status=status.value)
+    for run_id, key, wave in unit.cursor.fetchall():
+        cancel_atom(unit, execution, dialect.to_uuid(run_id), key, wave)
 
 
 def settle(unit: ExecutionTransaction, execution: LockedExecution) -> None:
@@ -181,7 +209,7 @@ def settle(unit: ExecutionTransaction, execution: LockedExecution) -> None:
             wave.ended_at = unit.now
             unit.event(execution, "wave.ended", wave=number, status=wave.status.value)
     unit.set_status(execution, ExecutionStatus.CANCELLED, "cancel", execution.status_reason)
-    _ended(unit, execution)
+    tell_end(unit, execution)
 
 
 def in_flight(unit: ExecutionTransaction, execution: LockedExecution) -> int:
@@ -197,7 +225,7 @@ def _count(
     unit: ExecutionTransaction, execution: LockedExecution, ending: Ending, waves: Sequence[int]
 ) -> None:
     """Count atoms that end in the same way; `waves` holds the wave of each."""
-    execution.add(_COUNTER[ending.status], len(waves))
+    execution.add(COUNTER_OF[ending.status], len(waves))
     if ending.assurance == "static":
         execution.add("atoms_static", len(waves))
     many = Counter(waves)
@@ -228,13 +256,8 @@ def _tell_end(
         reason=ending.reason,
         assurance=ending.assurance,
         attempts=attempts,
-        seconds=_seconds(unit, started_at),
+        seconds=seconds_since(unit, started_at),
     )
-
-
-def _seconds(unit: ExecutionTransaction, since: datetime | None) -> float | None:
-    """Time until now; None for what never started. A clock that was set back in between makes no negative times."""
-    return None if since is None else max(0.0, (unit.now - since).total_seconds())
 
 
 def _satisfy_dependents(unit: ExecutionTransaction, execution: LockedExecution, key: str) -> None:
@@ -247,11 +270,7 @@ def _satisfy_dependents(unit: ExecutionTransaction, execution: LockedExecution, 
         [dialect.uid(execution.id), *dependents],
     )
     if execution.schedule == "flow":
-        unit.cursor.execute(
-            "UPDATE executions_atomrun SET status = 'ready' WHERE execution_id = %s AND status = 'pending'"  # noqa: S608
-            f" AND unmet = 0 AND key IN ({marks})",
-            [dialect.uid(execution.id), *dependents],
-        )
+        open_atoms(unit, execution, f"key IN ({marks})", dependents)
 
 
 def _block_dependents(
@@ -312,86 +331,3 @@ def _look_at_waiting(
             [dialect.uid(execution.id), *some],
         )
         known.update({key: (dialect.to_uuid(run_id), wave) for key, run_id, wave in unit.cursor.fetchall()})
-
-
-def _start_wave(unit: ExecutionTransaction, execution: LockedExecution, number: int) -> None:
-    wave = unit.wave(execution, number)
-    if wave.status is not WaveStatus.PENDING:
-        return
-    wave.status = WaveStatus.RUNNING
-    wave.started_at = unit.now
-    execution.current_wave = max(execution.current_wave, number)
-    execution.changed = True
-    unit.event(execution, "wave.started", wave=number, atoms=wave.atoms_total)
-
-
-def _end_wave(unit: ExecutionTransaction, execution: LockedExecution, number: int) -> None:
-    wave = unit.wave(execution, number)
-    wave.status = WaveStatus.COMPLETED
-    wave.ended_at = unit.now
-    unit.event(
-        execution,
-        "wave.ended",
-        wave=number,
-        status=wave.status.value,
-        succeeded=wave.atoms_succeeded,
-        unsuccessful=wave.atoms_unsuccessful,
-        seconds=_seconds(unit, wave.started_at),
-    )
-
-
-def _advance(unit: ExecutionTransaction, execution: LockedExecution) -> None:
-    """Strict barrier: close the current wave when all its atoms have ended, open the next, complete after the last."""
-    if execution.status not in (ExecutionStatus.RUNNING, ExecutionStatus.PAUSING):
-        return
-    while True:
-        if execution.current_wave:
-            if not unit.wave(execution, execution.current_wave).all_ended:
-                return
-            _end_wave(unit, execution, execution.current_wave)
-        if execution.current_wave == execution.waves_total:
-            _complete_when_done(unit, execution)
-            return
-        number = execution.current_wave + 1
-        _start_wave(unit, execution, number)
-        if unit.wave(execution, number).all_ended:
-            continue
-        unit.cursor.execute(
-            "UPDATE executions_atomrun SET status = 'ready' WHERE execution_id = %s AND wave = %s AND status = 'pending'",
-            [dialect.uid(execution.id), number],
-        )
-
-
-def _end_waves(unit: ExecutionTransaction, execution: LockedExecution) -> None:
-    """In `flow`, waves end in any order, each when its last atom has ended; a cancellation ends the rest itself."""
-    if execution.status not in (ExecutionStatus.RUNNING, ExecutionStatus.PAUSING):
-        return
-    touched = sorted(number for owner, number in unit.waves if owner == execution.id)
-    for number in touched:
-        wave = unit.wave(execution, number)
-        if wave.all_ended and wave.status in (WaveStatus.PENDING, WaveStatus.RUNNING):
-            _start_wave(unit, execution, number)
-            _end_wave(unit, execution, number)
-
-
-def _complete_when_done(unit: ExecutionTransaction, execution: LockedExecution) -> None:
-    if execution.atoms_ended == execution.atoms_total and execution.status in (
-        ExecutionStatus.RUNNING,
-        ExecutionStatus.PAUSING,
-    ):
-        unit.set_status(execution, ExecutionStatus.COMPLETED, "complete")
-        _ended(unit, execution)
-
-
-def _ended(unit: ExecutionTransaction, execution: LockedExecution) -> None:
-    unit.event(
-        execution,
-        "execution.ended",
-        status=execution.status.value,
-        precision_percent=execution.precision_percent,
-        succeeded=execution.counters["atoms_succeeded"],
-        atoms=execution.atoms_total,
-        cost_nano_usd=execution.counters["cost_nano_usd"],
-        run_number=execution.run_number,
-        seconds=_seconds(unit, execution.started_at),
-    )

@@ -1,68 +1,121 @@
 """The reconciler: takes back work whose owner died and rings for work that nobody looks after.
 
-It only queues again; work starts by a claim alone. Any number may run at once: each step is guarded by the execution's
-lock, and one execution's trouble does not stop the others'.
+It only queues again; work starts by a claim alone. Each step is guarded by the execution's lock, so that any number of
+processes could do it at once; most of it is done by one that leads, and one execution's trouble does not stop the others'.
+
+An owner that died on this host is known by its process, at once, to every process here; one elsewhere by its lease's end.
 """
 
 from __future__ import annotations
 
 import logging
 import uuid
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING
 
 from django.conf import settings
 from django.db import InterfaceError, OperationalError, connection, transaction
-from django.db.models import Exists, OuterRef, Q
 
 from executions.engine import dialect, doorbell
+from executions.engine.attempt_rows import end_open_attempt
+from executions.engine.building import ring_unbuilt
 from executions.engine.claims import ClaimedAtom, hold
-from executions.engine.progress import Ending, cancel_atom, end_atom, end_open_attempt, settle
+from executions.engine.deadlines import pause_overdue
+from executions.engine.leadership import lead
+from executions.engine.owners import has_ended
+from executions.engine.progress import Ending, cancel_atom, end_atom, settle
+from executions.engine.remains import sweep
 from executions.engine.transaction import ExecutionTransaction, LockedExecution, open_transaction
-from executions.models import AtomRun, Execution
-from executions.states import ATOM_LEASED, AtomStatus, AttemptStatus, CallOutcome, ExecutionStatus
+from executions.models import Execution
+from executions.states import AtomStatus, AttemptStatus, CallOutcome, ExecutionStatus
 
 if TYPE_CHECKING:
     from django.db.backends.utils import CursorWrapper
 
 log = logging.getLogger(__name__)
 
+LEADS_AT_LEAST_S = 10.0
+"""How long a leader that fell silent keeps its office."""
+MOST_RUNG = 50
+"""Executions rung for in one round."""
+
 
 def reconcile() -> int:
     """One round; returns how many atoms were taken back."""
-    taken = 0
-    for execution_id in _executions_with_expired_leases():
+    taken = take_back_from_the_dead()
+    lease = timedelta(seconds=max(LEADS_AT_LEAST_S, 3 * settings.MGE_RECONCILE_SECONDS))
+    if not lead("reconciler", lease):
+        return taken
+    taken += _for_each(_executions_with_expired_leases(), take_back)
+    for chore in (pause_overdue, ring_unbuilt, sweep):
         try:
-            taken += take_back(execution_id)
+            chore()
+        except (OperationalError, InterfaceError):
+            raise
+        except Exception:
+            log.exception("%s cannot be done", chore.__name__)
+    _for_each(_unattended(), _ring_once)
+    return taken
+
+
+def take_back_from_the_dead() -> int:
+    """Take back, before their leases end, the atoms of owners on this host whose process is gone; returns how many."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT DISTINCT lease_owner FROM executions_atomrun WHERE lease_owner <> ''")
+        dead = [row[0] for row in cursor.fetchall() if has_ended(row[0])]
+        if not dead:
+            return 0
+        cursor.execute(
+            "SELECT DISTINCT execution_id FROM executions_atomrun WHERE lease_owner <> ''"  # noqa: S608
+            f" AND lease_owner IN ({dialect.marks(len(dead))})",
+            dead,
+        )
+        left_behind = [dialect.to_uuid(row[0]) for row in cursor.fetchall()]
+    return _for_each(left_behind, partial(take_back, dead=dead))
+
+
+def _for_each(execution_ids: Iterable[uuid.UUID], work: Callable[[uuid.UUID], int]) -> int:
+    done = 0
+    for execution_id in execution_ids:
+        try:
+            done += work(execution_id)
         except (OperationalError, InterfaceError):
             raise
         except Exception:
             # A bug or a row that cannot be: on record, and the others are looked after all the same.
             log.exception("execution=%s cannot be looked after", execution_id)
-    for execution_id in _unattended():
-        _ring_once(execution_id)
-    return taken
+    return done
 
 
 def _executions_with_expired_leases() -> Iterable[uuid.UUID]:
     with connection.cursor() as cursor:
         now = dialect.now(cursor)
-    expired = AtomRun.objects.filter(status__in=sorted(ATOM_LEASED), lease_until__lt=now)
-    return list(expired.order_by().values_list("execution_id", flat=True).distinct())
+        # States as literals: with parameters SQLite cannot prove that the partial index holds every row asked for.
+        cursor.execute(
+            "SELECT DISTINCT execution_id FROM executions_atomrun"
+            " WHERE status IN ('generating', 'validating') AND lease_until < %s",
+            [dialect.at(now)],
+        )
+        return [dialect.to_uuid(row[0]) for row in cursor.fetchall()]
 
 
-def take_back(execution_id: uuid.UUID) -> int:
-    """Queue the atoms of one execution again whose lease has ended. Their open calls are lost: possibly paid for."""
+def take_back(execution_id: uuid.UUID, *, dead: Sequence[str] = ()) -> int:
+    """Queue the atoms of one execution again whose lease has ended, or whose owner is among the `dead`.
+
+    Their open calls are lost: possibly paid for. Somebody is rung for in the same transaction.
+    """
     with open_transaction(execution_id) as unit:
         execution = unit.executions.get(execution_id)
         if execution is None:
             return 0
         unit.cursor.execute(
-            "SELECT id, key, wave, deaths, lease_owner, fence FROM executions_atomrun WHERE execution_id = %s"
-            " AND status IN ('generating', 'validating') AND lease_until < %s ORDER BY position",
-            [dialect.uid(execution_id), dialect.at(unit.now)],
+            "SELECT id, key, wave, deaths, lease_owner, fence FROM executions_atomrun WHERE execution_id = %s"  # noqa: S608
+            " AND status IN ('generating', 'validating') AND (lease_until < %s"
+            f"{f' OR lease_owner IN ({dialect.marks(len(dead))})' if dead else ''}) ORDER BY position",
+            [dialect.uid(execution_id), dialect.at(unit.now), *dead],
         )
         rows = unit.cursor.fetchall()
         for run_id, key, wave, deaths, owner, fence in rows:
@@ -70,6 +123,8 @@ def take_back(execution_id: uuid.UUID) -> int:
             log.warning("execution=%s atom=%s lease of %s ended", execution_id, key, owner)
             _take_back_one(unit, execution, dialect.to_uuid(run_id), key, wave, deaths + 1)
         settle(unit, execution)
+        if rows and execution.status is ExecutionStatus.RUNNING:
+            doorbell.ring(execution_id)
     return len(rows)
 
 
@@ -136,20 +191,27 @@ def _lose_open_call(
 
 def _unattended() -> Iterable[uuid.UUID]:
     """Executions with an atom that could be claimed now, or not begun at all, that nobody works on and no ring was for lately."""
-    now = datetime.now(UTC)
-    due = Q(atom_runs__status=AtomStatus.READY) & (
-        Q(atom_runs__not_before__isnull=True) | Q(atom_runs__not_before__lte=now)
-    )
-    waiting = Q(status=ExecutionStatus.PENDING) | Q(status=ExecutionStatus.RUNNING) & due
-    quiet = Q(rung_at__isnull=True) | Q(rung_at__lt=now - doorbell.RING_AGAIN)
-    leased = AtomRun.objects.filter(execution=OuterRef("pk"), status__in=sorted(ATOM_LEASED))
-    found = Execution.objects.filter(waiting & quiet).exclude(Exists(leased))
-    return list(found.order_by("created_at").values_list("pk", flat=True).distinct()[:50])
+    with connection.cursor() as cursor:
+        now = dialect.now(cursor)
+        cursor.execute(
+            "SELECT e.id FROM executions_execution e WHERE e.status IN ('pending', 'running')"
+            " AND e.atoms_stored = e.atoms_total AND (e.rung_at IS NULL OR e.rung_at < %s)"
+            " AND (e.status = 'pending' OR EXISTS (SELECT 1 FROM executions_atomrun r WHERE r.execution_id = e.id"
+            " AND r.status = 'ready' AND (r.not_before IS NULL OR r.not_before <= %s)))"
+            " AND NOT EXISTS (SELECT 1 FROM executions_atomrun r WHERE r.execution_id = e.id"
+            " AND r.status IN ('generating', 'validating')) ORDER BY e.created_at LIMIT %s",
+            [dialect.at(now - doorbell.RING_AGAIN), dialect.at(now), MOST_RUNG],
+        )
+        return [dialect.to_uuid(row[0]) for row in cursor.fetchall()]
 
 
-def _ring_once(execution_id: uuid.UUID) -> None:
-    """Ring, unless another reconciler just did."""
+def _ring_once(execution_id: uuid.UUID) -> bool:
+    """Ring, unless somebody just did; returns whether it rang."""
     with transaction.atomic():
-        quiet = Q(rung_at__isnull=True) | Q(rung_at__lt=datetime.now(UTC) - doorbell.RING_AGAIN)
-        if Execution.objects.select_for_update().filter(quiet, pk=execution_id).exists():
-            doorbell.ring(execution_id)
+        execution = Execution.objects.select_for_update().filter(pk=execution_id).first()
+        with connection.cursor() as cursor:
+            quiet_since = dialect.now(cursor) - doorbell.RING_AGAIN
+        if execution is None or (execution.rung_at is not None and execution.rung_at >= quiet_since):
+            return False
+        doorbell.ring(execution_id)
+        return True

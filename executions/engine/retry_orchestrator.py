@@ -7,6 +7,7 @@ so that a crash between answer and verdict pays nothing again.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import random
 import uuid
@@ -14,6 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
+from executions.engine.answer_cache import KnownAnswer
 from executions.engine.calls import (
     AttemptIntent,
     CallResult,
@@ -26,16 +28,18 @@ from executions.engine.calls import (
 from executions.engine.claims import Release
 from executions.engine.context import AtomContext, OpenAttempt
 from executions.engine.ledger import LeaseLost, Ledger, Stopped
+from executions.engine.prompt_of_atom import prompt_for
+from executions.engine.time_limits import Overrun, RecordOverrun, TimeLimit
 from executions.engine.verdicts import RecordVerdict
 from executions.findings import Finding, Severity
 from executions.generation.client import ModelAnswer, ModelClient, ModelRequest, ProviderFault
 from executions.generation.extraction import NoCode, extract
 from executions.generation.ladder import Rung, as_json
 from executions.generation.prices import estimate, price_of
-from executions.generation.prompts import PastAttempt, Prompt, PromptDependency, PromptInput, render
+from executions.generation.prompts import PastAttempt
 from executions.identity import new_id
 from executions.planning.assembly import AssemblyConflict, assemble
-from executions.states import AttemptStatus, CallOutcome
+from executions.states import AttemptKind, AttemptStatus, CallOutcome
 from executions.validation.candidate import Candidate
 from executions.validation.pipeline import SandboxUnavailable, Validator
 from executions.validation.verdict import Isolation, Verdict
@@ -89,6 +93,8 @@ class RetryOrchestrator:
             log.warning("execution=%s atom=%s lease lost: %s", claim.execution_id, claim.key, lost)
         except Stopped:
             await self._give_back(context)
+        except Overrun:
+            await self._overran(context)
         except SandboxUnavailable as error:
             log.error("execution=%s atom=%s sandbox unavailable: %s", claim.execution_id, claim.key, error)  # noqa: TRY400
             await self._give_back(context, SANDBOX_WAIT)
@@ -108,16 +114,31 @@ class RetryOrchestrator:
                 "execution=%s atom=%s lease lost: %s", context.claim.execution_id, context.claim.key, lost
             )
 
+    async def _overran(self, context: AtomContext) -> None:
+        limit_s = context.execution.configuration.attempt_timeout_s or 0
+        with contextlib.suppress(LeaseLost):
+            await self._ledger.record(
+                RecordOverrun(
+                    context.claim, limit_s, self._policy(), timedelta(seconds=self._backoff_s(context))
+                )
+            )
+
     async def _climb(self, context: AtomContext) -> None:
         attempt, used = context.open_attempt, context.claim.attempts
+        if context.known is not None:
+            goes_on = await self._take(context, context.known)
+            if goes_on is None:
+                return
+            used = goes_on
         while True:
-            rung = context.execution.configuration.ladder[used]
-            if attempt is None or attempt.answer is None:
-                answered = await self._generate(context, rung, attempt)
+            limit = TimeLimit.of(context.execution.configuration, self._patience.call_timeout_s)
+            if attempt is None or not attempt.can_be_judged:
+                rung = context.execution.configuration.ladder[used]
+                answered = await self._generate(context, rung, attempt, limit)
                 if answered is None:
                     return
                 attempt = answered
-            goes_on = await self._judge(context, attempt)
+            goes_on = await self._judge(context, attempt, limit)
             if goes_on is None:
                 return
             if self._stopping():
@@ -129,17 +150,22 @@ class RetryOrchestrator:
     # --- generate -------------------------------------------------------------------------------------------------
 
     async def _generate(
-        self, context: AtomContext, rung: Rung, attempt: OpenAttempt | None
+        self, context: AtomContext, rung: Rung, attempt: OpenAttempt | None, limit: TimeLimit
     ) -> OpenAttempt | None:
         """Ask until there is an answer; None when the atom was given back or ended."""
         configuration, claim = context.execution.configuration, context.claim
         new = attempt is None
         if attempt is None:
-            prompt = self._prompt(context, rung)
+            prompt = prompt_for(
+                context, rung, tuple(context.history), dependency_bodies=self._patience.dependency_bodies
+            )
             attempt = OpenAttempt(new_id(), rung.number, prompt.system, prompt.user, 0, 0, None)
         model = rung.model or configuration.model
         client = self._client(configuration.endpoint)
         while True:
+            timeout_s = limit.for_a_call_s
+            if not timeout_s:
+                raise Overrun
             call_id = new_id()
             tokens = min(rung.max_tokens * 2**attempt.truncations, max(MOST_TOKENS, rung.max_tokens))
             request = ModelRequest(
@@ -149,7 +175,7 @@ class RetryOrchestrator:
                 max_tokens=tokens,
                 temperature=rung.temperature,
                 effort=rung.effort,
-                timeout_s=self._patience.call_timeout_s,
+                timeout_s=timeout_s,
             )
             reserve = estimate(
                 model,
@@ -186,35 +212,6 @@ class RetryOrchestrator:
             if not await self._ledger.record(self._unusable(context, attempt, call_id, result)):
                 return None
 
-    def _prompt(self, context: AtomContext, rung: Rung) -> Prompt:
-        spec, execution = context.spec, context.execution
-        same_file = assemble(context.same_file) if context.same_file else ""
-        return render(
-            PromptInput(
-                plan_name=execution.plan_name,
-                plan_description=execution.plan_description,
-                plan_instructions=execution.plan_instructions,
-                requires=execution.requires,
-                key=spec.key,
-                name=spec.name,
-                description=spec.description,
-                language=spec.language,
-                signature=spec.signature,
-                contract=spec.contract,
-                prompt=spec.prompt,
-                tests=spec.tests,
-                target_path=spec.target_path,
-                instructions=spec.instructions,
-                entry_points=spec.entry_points,
-                dependencies=tuple(PromptDependency(*one) for one in context.dependencies),
-                same_file=same_file,
-                rung=rung,
-                max_attempts=execution.configuration.max_attempts,
-                history=tuple(context.history),
-            ),
-            dependency_bodies=self._patience.dependency_bodies,
-        )
-
     @staticmethod
     def _intent(attempt: OpenAttempt, rung: Rung) -> AttemptIntent:
         return AttemptIntent(
@@ -238,8 +235,7 @@ class RetryOrchestrator:
         stop_reason = f"the provider refuses: {fault}" if fault.fatal else ""
         if asked > patience.window_s:
             stop_reason = f"the provider asks to wait {asked:.0f} s"
-        backoff = min(patience.backoff_max_s, patience.backoff_s * 2**context.claim.faults)
-        wait = backoff * self._jitter.uniform(0.75, 1.25)
+        wait = self._backoff_s(context)
         if fault.retry_after_s is not None:
             # As asked, never sooner; the jitter spreads the atoms that were all told the same.
             wait = fault.retry_after_s + self._jitter.uniform(0, min(1.0, 0.1 * fault.retry_after_s))
@@ -262,6 +258,11 @@ class RetryOrchestrator:
             stop_reason=stop_reason,
         )
 
+    def _backoff_s(self, context: AtomContext) -> float:
+        patience = self._patience
+        backoff: float = min(patience.backoff_max_s, patience.backoff_s * 2**context.claim.faults)
+        return backoff * self._jitter.uniform(0.75, 1.25)
+
     def _unusable(
         self, context: AtomContext, attempt: OpenAttempt, call_id: uuid.UUID, result: CallResult
     ) -> RecordFault:
@@ -282,9 +283,15 @@ class RetryOrchestrator:
 
     # --- validate -------------------------------------------------------------------------------------------------
 
-    async def _judge(self, context: AtomContext, attempt: OpenAttempt) -> int | None:
+    async def _judge(self, context: AtomContext, attempt: OpenAttempt, limit: TimeLimit) -> int | None:
         """Judge the answer; the number of attempts used when the same owner goes on, None otherwise."""
-        code, verdict = await self._verdict(context, attempt.answer or "")
+        try:
+            async with asyncio.timeout_at(limit.ends_at) as clock:
+                code, verdict = await self._verdict(context, attempt)
+        except TimeoutError:
+            if not clock.expired():
+                raise
+            raise Overrun from None
         history = PastAttempt(
             number=attempt.number,
             code=code,
@@ -307,24 +314,53 @@ class RetryOrchestrator:
                 tests_total=verdict.tests_total,
                 duration_ms=verdict.duration_ms,
                 cpu_ms=verdict.cpu_ms,
+                kind=attempt.kind,
+                place=context.cache,
             )
         )
         context.history.append(history)
-        log.info(
-            "execution=%s atom=%s attempt=%d %s",
-            context.claim.execution_id,
-            context.claim.key,
-            attempt.number,
-            (AttemptStatus.PASSED if verdict.passed else AttemptStatus.REJECTED).value,
-        )
+        _say(context, attempt.kind, attempt.number, passed=verdict.passed)
         return used
 
-    async def _verdict(self, context: AtomContext, answer: str) -> tuple[str, Verdict]:
-        spec = context.spec
+    async def _take(self, context: AtomContext, known: KnownAnswer) -> int | None:
+        """Accept an answer of the cache. Where it was accepted among other files it is judged again; when it is rejected, the
+        number of attempts used, which is none, as `_judge` returns it.
+        """
+        accepted = known.accepted
+        verdict = None if known.trusted else await self._validated(context, accepted.code)
+        used = await self._ledger.record(
+            RecordVerdict(
+                claim=context.claim,
+                attempt_id=new_id(),
+                number=1,
+                max_attempts=context.execution.configuration.max_attempts,
+                code=accepted.code,
+                passed=verdict is None or verdict.passed,
+                assurance=accepted.assurance if verdict is None else verdict.assurance,
+                isolation=accepted.isolation if verdict is None else verdict.isolation.value,
+                findings=() if verdict is None else verdict.findings,
+                tests_passed=accepted.tests_passed if verdict is None else verdict.tests_passed,
+                tests_total=accepted.tests_total if verdict is None else verdict.tests_total,
+                duration_ms=None if verdict is None else verdict.duration_ms,
+                cpu_ms=None if verdict is None else verdict.cpu_ms,
+                kind=AttemptKind.CACHE,
+                known=known,
+            )
+        )
+        _say(context, AttemptKind.CACHE, 1, passed=verdict is None or verdict.passed)
+        return used
+
+    async def _verdict(self, context: AtomContext, attempt: OpenAttempt) -> tuple[str, Verdict]:
+        if attempt.kind is not AttemptKind.MODEL:
+            return attempt.code, await self._validated(context, attempt.code)
         try:
-            code = extract(answer, language=spec.language).code
+            code = extract(attempt.answer or "", language=context.spec.language).code
         except NoCode as error:
             return "", _unread(Finding(Severity.CRITICAL, "no-code", str(error)))
+        return code, await self._validated(context, code)
+
+    async def _validated(self, context: AtomContext, code: str) -> Verdict:
+        spec = context.spec
         candidate = Candidate(
             source=code,
             tests=spec.tests,
@@ -338,13 +374,24 @@ class RetryOrchestrator:
         if context.same_file:
             alone = await self._validator("syntax").validate(candidate)
             if not alone.passed:
-                return code, alone
+                return alone
             try:
                 file_text = assemble([*context.same_file, (spec.key, code)], target_path=spec.target_path)
             except AssemblyConflict as error:
-                return code, _unread(Finding(Severity.ERROR, "does-not-fit-the-file", str(error)))
+                return _unread(Finding(Severity.ERROR, "does-not-fit-the-file", str(error)))
             candidate = replace(candidate, file_text=file_text)
-        return code, await self._validator(context.execution.configuration.validators).validate(candidate)
+        return await self._validator(context.execution.configuration.validators).validate(candidate)
+
+
+def _say(context: AtomContext, kind: AttemptKind, number: int, *, passed: bool) -> None:
+    log.info(
+        "execution=%s atom=%s attempt=%d kind=%s %s",
+        context.claim.execution_id,
+        context.claim.key,
+        number,
+        kind.value,
+        (AttemptStatus.PASSED if passed else AttemptStatus.REJECTED).value,
+    )
 
 
 def _unread(finding: Finding) -> Verdict:

@@ -50,12 +50,20 @@ def start_embedded_model() -> str:
 def endpoint(name: str) -> Endpoint:
     """The endpoint that a configuration names."""
     if name == "embedded":
-        return Endpoint("scripted model", start_embedded_model(), "scripted")
-    url: str = settings.ANTHROPIC_BASE_URL
-    parts = urlsplit(url)
-    # The name is stored with each call and shown, so it is the address without the user and password that some carry.
-    shown = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
-    return Endpoint(shown or "anthropic", url or None, settings.ANTHROPIC_API_KEY or "any")
+        return Endpoint(endpoint_name(name), start_embedded_model(), "scripted")
+    return Endpoint(
+        endpoint_name(name), settings.ANTHROPIC_BASE_URL or None, settings.ANTHROPIC_API_KEY or "any"
+    )
+
+
+def endpoint_name(name: str) -> str:
+    """What an endpoint is called. It is stored with each call and shown, so it is the address without the user and password
+    that some carry.
+    """
+    if name == "embedded":
+        return "scripted model"
+    parts = urlsplit(settings.ANTHROPIC_BASE_URL)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl() or "anthropic"
 
 
 class Clients:

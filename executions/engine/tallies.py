@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from executions.engine import dialect
 from executions.models.metrics import ALL
-from executions.states import ATTEMPT_COUNTED, EXECUTION_ENDED, ExecutionStatus
+from executions.states import ATTEMPT_COUNTED, EXECUTION_ENDED, AttemptKind, ExecutionStatus
 
 if TYPE_CHECKING:
     from django.db.backends.utils import CursorWrapper
@@ -94,6 +94,11 @@ def wave_label(number: int) -> str:
     return str(number) if number <= MOST_WAVES else MORE_WAVES
 
 
+def _counts(attempt: Mapping[str, Any]) -> bool:
+    """Whether the fact is about an attempt of the model; of the others it names the kind."""
+    return bool(attempt.get("kind", AttemptKind.MODEL) == AttemptKind.MODEL)
+
+
 def temperature_label(value: float | None) -> str:
     return "none" if value is None else f"{value:.2f}".rstrip("0").rstrip(".")
 
@@ -123,12 +128,13 @@ class Tallies:
         """Take in a fact of the history."""
         label = "" if wave is None else wave_label(wave)
         match kind:
-            case "atom.ended":
+            # What a fork takes over was counted where it was made.
+            case "atom.ended" if data.get("reason") != "fork":
                 self._add(execution_id, Tallied.ATOMS, label, data["status"])
                 self._observe(execution_id, Tallied.ATOM_SECONDS, "", data.get("seconds"))
-            case "attempt.started" if attempt is not None and attempt > 1:
+            case "attempt.started" if attempt is not None and attempt > 1 and _counts(data):
                 self._retries.append((execution_id, atom, attempt, data["temperature"]))
-            case "attempt.ended" if data["status"] in ATTEMPT_COUNTED:
+            case "attempt.ended" if data["status"] in ATTEMPT_COUNTED and _counts(data):
                 self._add(execution_id, Tallied.ATTEMPTS, str(attempt), data["status"])
             case "wave.ended" if data.get("seconds") is not None:
                 self._observe(execution_id, Tallied.WAVE_SECONDS, label, data["seconds"])
@@ -163,7 +169,7 @@ class Tallies:
         touched = sorted({key[0] for key in self._counts})
         ended = [executions[one] for one in touched if executions[one].status in EXECUTION_ENDED]
         if ended:
-            _move(cursor, ended)
+            move(cursor, ended)
 
     def _add(
         self, execution_id: uuid.UUID, name: Tallied, label: str = "", part: str = "", amount: int = 1
@@ -212,7 +218,7 @@ def _store(cursor: CursorWrapper, amounts: Mapping[_Row, int]) -> None:
     )
 
 
-def _move(cursor: CursorWrapper, ended: Iterable[LockedExecution]) -> None:
+def move(cursor: CursorWrapper, ended: Iterable[LockedExecution]) -> None:
     """Tallies of ended executions into those of their masterplans and of the site, where no deletion reaches them."""
     totals: Counter[_Row] = Counter()
     for one in ended:

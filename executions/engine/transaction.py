@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from django.db import connection, transaction
 
 from executions.engine import dialect
+from executions.engine.cached_rows import CacheWrites
 from executions.engine.tallies import Tallies
 from executions.engine.wake_up import announce
 from executions.states import EXECUTION_ENDED, ExecutionStatus, WaveStatus, WrongState, may_follow
@@ -135,6 +136,7 @@ class ExecutionTransaction:
     """The same changes were written before, and nobody knows whether that was committed."""
     executions: dict[uuid.UUID, LockedExecution] = field(default_factory=dict)
     waves: dict[tuple[uuid.UUID, int], LockedWave] = field(default_factory=dict)
+    cached: CacheWrites = field(default_factory=CacheWrites)
     _events: list[tuple[Any, ...]] = field(default_factory=list)
     _tallies: Tallies = field(default_factory=Tallies)
 
@@ -244,6 +246,7 @@ class ExecutionTransaction:
         self,
         execution: LockedExecution,
         kind: str,
+        /,
         *,
         wave: int | None = None,
         atom: str = "",
@@ -267,8 +270,8 @@ class ExecutionTransaction:
             )
         )
 
-    def flush(self) -> None:
-        """Write waves, executions, events and tallies; called once, before the commit."""
+    def write_waves(self) -> None:
+        """Write the waves as they are now, for statements of this transaction that ask the database about them."""
         if self.waves:
             self.cursor.executemany(
                 "UPDATE executions_wave SET status = %s, approval = %s, atoms_succeeded = %s, atoms_unsuccessful = %s,"
@@ -287,6 +290,10 @@ class ExecutionTransaction:
                     for wave in self.waves.values()
                 ],
             )
+
+    def flush(self) -> None:
+        """Write waves, executions, events, cached answers and tallies; called once, before the commit."""
+        self.write_waves()
         for one in self.executions.values():
             if one.changed:
                 self.cursor.execute(
@@ -316,6 +323,7 @@ class ExecutionTransaction:
                 " VALUES (%s, %s, %s, %s, %s, %s, %s, %s)",
                 self._events,
             )
+        self.cached.write(self.cursor, self.now)
         self._tallies.write(self.cursor, self.executions)
         if any(one.changed for one in self.executions.values()):
             announce(self.cursor)

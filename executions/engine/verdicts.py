@@ -1,19 +1,32 @@
-"""Verdicts in the ledger: an attempt ends, and with it perhaps the atom, its wave, the execution."""
+"""Verdicts in the ledger: an attempt ends, and with it perhaps the atom, its wave, the execution.
+
+Only the model's attempts count. An answer of the cache that is rejected leaves the atom to the model; a person's code that
+is rejected leaves the atom as it was.
+"""
 
 from __future__ import annotations
 
 import uuid
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from executions.engine import dialect
-from executions.engine.calls import note_late
+from executions.engine.answer_cache import KnownAnswer
+from executions.engine.attempt_rows import NewAttempt, insert_attempts
+from executions.engine.cached_rows import AcceptedAnswer, CachePlace
+from executions.engine.calls import goes_on, note_late
 from executions.engine.claims import ClaimedAtom, release
-from executions.engine.progress import Ending, end_atom
-from executions.engine.transaction import ExecutionTransaction
+from executions.engine.progress import Ending, end_atom, end_review_rejected
+from executions.engine.transaction import ExecutionTransaction, LockedExecution
 from executions.findings import Finding
-from executions.states import AtomStatus, AttemptStatus, ExecutionStatus
+from executions.states import (
+    ATTEMPT_COUNTED,
+    AtomStatus,
+    AttemptKind,
+    AttemptStatus,
+    ExecutionStatus,
+)
 
 if TYPE_CHECKING:
     from django.db.backends.utils import CursorWrapper
@@ -34,8 +47,14 @@ class RecordVerdict:
     findings: Sequence[Finding]
     tests_passed: Sequence[str]
     tests_total: int
-    duration_ms: float
-    cpu_ms: float
+    duration_ms: float | None
+    """None: nothing was validated now, the verdict is an earlier one."""
+    cpu_ms: float | None
+    kind: AttemptKind = AttemptKind.MODEL
+    place: CachePlace | None = None
+    """Where the model's answer is kept in the cache when it is accepted."""
+    known: KnownAnswer | None = None
+    """Of an answer from the cache: what was found there. Its attempt begins and ends with this verdict."""
 
     def execution_ids(self, cursor: CursorWrapper) -> Iterable[uuid.UUID]:
         return (self.claim.execution_id,)
@@ -48,13 +67,93 @@ class RecordVerdict:
             [dialect.uid(self.claim.run_id), self.claim.owner, self.claim.fence],
         )
         row = unit.cursor.fetchone()
+        if unit.again and self._is_written(unit):
+            # The commit went through, but the connection broke before it could say so.
+            return row[0] if goes_on(unit, execution, self.claim) else None
         if row is None:
             note_late(unit, execution, self.claim, "verdict")
             return None
-        attempts: int = row[0] + 1
+        if self.known is not None:
+            self._begin(unit, execution, self.known)
+        if self.passed and self.kind is AttemptKind.PERSON:
+            self._supersede_earlier(unit)
         if not self._end_attempt(unit):
-            # Written before: the commit went through, but the connection broke before it could say so.
-            return row[0] if execution.status is ExecutionStatus.RUNNING else None
+            return row[0] if goes_on(unit, execution, self.claim) else None
+        self._tell(unit, execution)
+        attempts: int = row[0]
+        if self.kind is AttemptKind.MODEL:
+            attempts += 1
+            self._count(unit, execution, attempts)
+        if self.passed:
+            self._accept(unit, execution)
+            return None
+        claim = self.claim
+        if self.kind is AttemptKind.PERSON:
+            error = self._error("The supplied code was rejected:")
+            end_review_rejected(unit, execution, claim.run_id, claim.key, claim.wave, error)
+            return None
+        if attempts >= self.max_attempts:
+            error = self._error(f"Failed after {attempts} attempts:")
+            ending = Ending(AtomStatus.FAILED, reason="attempts", error=error)
+            end_atom(unit, execution, claim.run_id, claim.key, claim.wave, ending)
+            return None
+        if execution.status is ExecutionStatus.RUNNING:
+            return attempts
+        release(unit, claim, None)
+        return None
+
+    def _is_written(self, unit: ExecutionTransaction) -> bool:
+        unit.cursor.execute(
+            "SELECT status FROM executions_attempt WHERE id = %s", [dialect.uid(self.attempt_id)]
+        )
+        row = unit.cursor.fetchone()
+        return row is not None and row[0] in ATTEMPT_COUNTED
+
+    def _begin(self, unit: ExecutionTransaction, execution: LockedExecution, known: KnownAnswer) -> None:
+        attempt = NewAttempt(
+            id=self.attempt_id,
+            execution_id=execution.id,
+            run_id=self.claim.run_id,
+            generation=self.claim.generation,
+            number=self.number,
+            kind=self.kind,
+            origin=known.accepted.origin,
+            strategy=self.kind.value,
+        )
+        insert_attempts(unit, [attempt])
+        unit.event(
+            execution,
+            "attempt.started",
+            wave=self.claim.wave,
+            atom=self.claim.key,
+            attempt=self.number,
+            kind=self.kind.value,
+            strategy=self.kind.value,
+            temperature=None,
+        )
+
+    def _supersede_earlier(self, unit: ExecutionTransaction) -> None:
+        """What was accepted before makes room for a person's code."""
+        unit.cursor.execute(
+            "UPDATE executions_attempt SET superseded = %s WHERE atom_run_id = %s AND status = 'passed' AND superseded = %s"
+            " AND id <> %s",
+            [True, dialect.uid(self.claim.run_id), False, dialect.uid(self.attempt_id)],
+        )
+
+    def _tell(self, unit: ExecutionTransaction, execution: LockedExecution) -> None:
+        unit.event(
+            execution,
+            "attempt.ended",
+            wave=self.claim.wave,
+            atom=self.claim.key,
+            attempt=self.number,
+            status=(AttemptStatus.PASSED if self.passed else AttemptStatus.REJECTED).value,
+            issues=len(self.findings),
+            blocking=sum(1 for finding in self.findings if finding.severity.blocks),
+            **({} if self.kind is AttemptKind.MODEL else {"kind": self.kind.value}),
+        )
+
+    def _count(self, unit: ExecutionTransaction, execution: LockedExecution, attempts: int) -> None:
         unit.cursor.execute(
             "UPDATE executions_atomrun SET attempts = %s, status = 'generating' WHERE id = %s",
             [attempts, dialect.uid(self.claim.run_id)],
@@ -67,30 +166,31 @@ class RecordVerdict:
         ):
             if counts:
                 execution.add(counter)
-        status = AttemptStatus.PASSED if self.passed else AttemptStatus.REJECTED
-        unit.event(
-            execution,
-            "attempt.ended",
-            wave=self.claim.wave,
-            atom=self.claim.key,
-            attempt=self.number,
-            status=status.value,
-            issues=len(self.findings),
-            blocking=sum(1 for finding in self.findings if finding.severity.blocks),
-        )
+
+    def _accept(self, unit: ExecutionTransaction, execution: LockedExecution) -> None:
         claim = self.claim
-        if self.passed:
-            ending = Ending(AtomStatus.SUCCEEDED, assurance=self.assurance, accepted=self.attempt_id)
-            end_atom(unit, execution, claim.run_id, claim.key, claim.wave, ending)
-            return None
-        if attempts >= self.max_attempts:
-            ending = Ending(AtomStatus.FAILED, reason="attempts", error=self._error(attempts))
-            end_atom(unit, execution, claim.run_id, claim.key, claim.wave, ending)
-            return None
-        if execution.status is ExecutionStatus.RUNNING:
-            return attempts
-        release(unit, claim, None)
-        return None
+        if self.known is not None:
+            execution.add("cache_hits")
+            if self.known.trusted:
+                unit.cached.used(self.known.scope, self.known.place.key)
+            else:
+                # Judged again among other files: from now on it is trusted among these.
+                place = replace(self.known.place, scopes=(self.known.scope,))
+                unit.cached.store(place, self._accepted(self.known.accepted.origin))
+        elif self.kind is AttemptKind.MODEL and self.place is not None:
+            unit.cached.store(self.place, self._accepted(self.attempt_id))
+        ending = Ending(AtomStatus.SUCCEEDED, assurance=self.assurance, accepted=self.attempt_id)
+        end_atom(unit, execution, claim.run_id, claim.key, claim.wave, ending)
+
+    def _accepted(self, origin: uuid.UUID) -> AcceptedAnswer:
+        return AcceptedAnswer(
+            code=self.code,
+            assurance=self.assurance,
+            isolation=self.isolation,
+            tests_passed=tuple(self.tests_passed),
+            tests_total=self.tests_total,
+            origin=origin,
+        )
 
     def _end_attempt(self, unit: ExecutionTransaction) -> bool:
         """Whether it was still running."""
@@ -130,6 +230,6 @@ class RecordVerdict:
             )
         return True
 
-    def _error(self, attempts: int) -> str:
+    def _error(self, heading: str) -> str:
         blocking = [finding.message for finding in self.findings if finding.severity.blocks]
-        return "\n".join([f"Failed after {attempts} attempts:", *(f"- {message}" for message in blocking)])
+        return "\n".join([heading, *(f"- {message}" for message in blocking)])

@@ -21,11 +21,12 @@ from django.db import DatabaseError
 from django.db.models import Min
 
 from executions.engine import doorbell
-from executions.engine.claims import Claim, ClaimedAtom, Release, owner_name
+from executions.engine.claims import Claim, ClaimedAtom, Release
 from executions.engine.context import AtomContext, ExecutionContext, load_atoms, load_execution
 from executions.engine.heartbeat import Heartbeat
 from executions.engine.ledger import Change, LeaseLost, Ledger, Reader
-from executions.engine.node import this_node_drains
+from executions.engine.node import claims_nothing
+from executions.engine.owners import owner_name
 from executions.engine.reconciler import RecordDeath
 from executions.engine.retry_orchestrator import Patience, RetryOrchestrator
 from executions.engine.runner_resources import Clients, Validators, can_execute
@@ -61,6 +62,8 @@ class WaveExecutor:
     validators: Validators = field(init=False)
     orchestrator: RetryOrchestrator = field(init=False)
     executions: dict[uuid.UUID, ExecutionContext] = field(init=False)
+    asking: set[uuid.UUID] = field(default_factory=set)
+    """Executions whose model's client has been made: not before an atom needs it, for it takes a second."""
     tasks: dict[asyncio.Task[None], ClaimedAtom] = field(init=False)
     worked: int = 0
     stopping: bool = False
@@ -93,7 +96,7 @@ class WaveExecutor:
         self.ledger.start()
         watch = asyncio.create_task(self._watch(), name="watch")
         try:
-            self.stopping = await self.reader.run(this_node_drains)
+            self.stopping = await self.reader.run(claims_nothing)
             await self._claim_and_work(time.monotonic() + settings.MGE_SLICE_SECONDS)
             if self.worked:
                 # The next runner is rung for before this one drains, so that free slots are not left empty meanwhile.
@@ -125,7 +128,8 @@ class WaveExecutor:
                     return
                 await asyncio.sleep(min(wait, LOOK_S))
                 continue
-            await self._wait_for_one(LOOK_S if len(self.tasks) < capacity else None)
+            # Never longer: a full runner must notice, too, that its node is told to stop.
+            await self._wait_for_one(LOOK_S)
 
     async def _claim(self, room: int) -> int:
         claims = await self.ledger.record(
@@ -157,9 +161,11 @@ class WaveExecutor:
         execution = self.executions.get(execution_id)
         if execution is None:
             execution = await self.reader.run(load_execution, execution_id)
-            await asyncio.to_thread(self.clients.prepare, execution.configuration.endpoint)
             self.executions[execution_id] = execution
         contexts: list[AtomContext] = await self.reader.run(load_atoms, execution, claims)
+        if execution_id not in self.asking and any(context.may_ask for context in contexts):
+            await asyncio.to_thread(self.clients.prepare, execution.configuration.endpoint)
+            self.asking.add(execution_id)
         return contexts
 
     async def _refuse(self, changes: Sequence[Change[None]]) -> None:
@@ -216,7 +222,7 @@ def _commands(executions: set[uuid.UUID]) -> tuple[set[uuid.UUID], bool]:
     cancelling = Execution.objects.filter(pk__in=executions, status=ExecutionStatus.CANCELLING).values_list(
         "pk", flat=True
     )
-    return set(cancelling), this_node_drains()
+    return set(cancelling), claims_nothing()
 
 
 def _unfinished() -> dict[str, object]:

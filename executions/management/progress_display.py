@@ -158,7 +158,8 @@ def summary(executions: Sequence[Execution], *, project: str | None) -> str:
             + (f" ({execution.status_reason})" if execution.status_reason else ""),
             f"  atoms      {execution.atoms_succeeded} of {execution.atoms_total} succeeded,"
             f" precision {execution.precision_percent:.1f} %"
-            + (f", {execution.atoms_static} without running tests" if execution.atoms_static else ""),
+            + (f", {execution.atoms_static} without running tests" if execution.atoms_static else "")
+            + (f", {execution.cache_hits} from cache" if execution.cache_hits else ""),
             f"  attempts   {execution.attempts_total}, {retried} of them after a rejected answer",
             f"  calls      {execution.calls_total} to {execution.model}",
             f"  tokens     {execution.input_tokens:,} in, {execution.output_tokens:,} out",

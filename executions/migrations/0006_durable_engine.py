@@ -116,6 +116,12 @@ class Migration(migrations.Migration):
                     "busy_since",
                     models.DateTimeField(blank=True, help_text="when its present task began", null=True),
                 ),
+                (
+                    "worked_at",
+                    models.DateTimeField(
+                        blank=True, help_text="when its last task began or ended", null=True
+                    ),
+                ),
                 ("beat_at", models.DateTimeField()),
             ],
             options={

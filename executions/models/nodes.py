@@ -33,6 +33,7 @@ class NodeWorker(models.Model):
     node = models.ForeignKey(Node, on_delete=models.CASCADE, related_name="workers")
     pid = models.PositiveIntegerField()
     busy_since = models.DateTimeField(null=True, blank=True, help_text="when its present task began")
+    worked_at = models.DateTimeField(null=True, blank=True, help_text="when its last task began or ended")
     beat_at = models.DateTimeField()
 
     class Meta:

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 
 from executions.engine import doorbell
 from executions.engine.progress import cancel_waiting, settle
-from executions.engine.transaction import ExecutionTransaction, LockedExecution, open_transaction
-from executions.services.errors import NotFound
-from executions.states import ExecutionStatus, WrongState
+from executions.engine.transaction import open_transaction
+from executions.engine.waves import advance, complete_when_done
+from executions.services.audit import audit, locked
+from executions.states import EXECUTION_ENDED, ExecutionStatus, WrongState
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
@@ -26,16 +27,17 @@ def pause_execution(*, execution_id: uuid.UUID, actor: User | None, why: str = "
     Raises WrongState when it has ended or is being cancelled, NotFound when there is no such execution.
     """
     with open_transaction(execution_id) as unit:
-        execution = _locked(unit, execution_id)
+        execution = locked(unit, execution_id)
         if execution.status in (S.PAUSING, S.PAUSED):
             return execution.status
         if execution.status is S.PENDING:
             unit.set_status(execution, S.PAUSED, "pause", why)
-            _audit(unit, execution, "control.pause", actor, why)
+            audit(unit, execution, "pause", actor, why)
             unit.event(execution, "execution.paused", reason=why)
             return execution.status
         unit.set_status(execution, S.PAUSING, "pause", why)
-        _audit(unit, execution, "control.pause", actor, why)
+        audit(unit, execution, "pause", actor, why)
+        unit.event(execution, "execution.pausing", reason=why)
         settle(unit, execution)
         return execution.status
 
@@ -43,16 +45,22 @@ def pause_execution(*, execution_id: uuid.UUID, actor: User | None, why: str = "
 def resume_execution(*, execution_id: uuid.UUID, actor: User | None, why: str = "") -> ExecutionStatus:
     """Go on where it was paused. Raises WrongState unless it is pausing, paused or running already."""
     with open_transaction(execution_id) as unit:
-        execution = _locked(unit, execution_id)
+        execution = locked(unit, execution_id)
         if execution.status in (S.RUNNING, S.PENDING):
             return execution.status
         if execution.status not in (S.PAUSING, S.PAUSED):
             raise WrongState("resume", execution.status)
         begun = execution.started_at is not None
         unit.set_status(execution, S.RUNNING if begun else S.PENDING, "resume")
-        _audit(unit, execution, "control.resume", actor, why)
+        audit(unit, execution, "resume", actor, why)
         unit.event(execution, "execution.resumed")
-        doorbell.ring(execution_id)
+        if begun and execution.schedule == "waves":
+            # A rollback may have left the next wave closed.
+            advance(unit, execution)
+        elif begun:
+            complete_when_done(unit, execution)
+        if execution.status not in EXECUTION_ENDED:
+            doorbell.ring(execution_id)
         return execution.status
 
 
@@ -62,30 +70,11 @@ def cancel_execution(*, execution_id: uuid.UUID, actor: User | None, why: str = 
     Raises WrongState when it has completed or failed.
     """
     with open_transaction(execution_id) as unit:
-        execution = _locked(unit, execution_id)
+        execution = locked(unit, execution_id)
         if execution.status in (S.CANCELLING, S.CANCELLED):
             return execution.status
         unit.set_status(execution, S.CANCELLING, "cancel", why)
-        _audit(unit, execution, "control.cancel", actor, why)
+        audit(unit, execution, "cancel", actor, why)
         cancel_waiting(unit, execution)
         settle(unit, execution)
         return execution.status
-
-
-def _locked(unit: ExecutionTransaction, execution_id: uuid.UUID) -> LockedExecution:
-    execution = unit.executions.get(execution_id)
-    if execution is None:
-        raise NotFound("no such execution")
-    return execution
-
-
-def _audit(
-    unit: ExecutionTransaction, execution: LockedExecution, what: str, actor: User | None, why: str
-) -> None:
-    unit.event(
-        execution,
-        what,
-        who="command" if actor is None else actor.get_username(),
-        what=what.partition(".")[2],
-        why=why,
-    )

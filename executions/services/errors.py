@@ -19,3 +19,11 @@ class InvalidSettings(ValueError):
 
 class StartRefused(Exception):
     """The execution could not do its work here; nothing was stored and nothing paid."""
+
+
+class InvalidRequest(ValueError):
+    """What was asked for does not fit the execution; every problem is listed, nothing was changed."""
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = tuple(problems)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from executions.engine.node import ALIVE as NODE_ALIVE
-from executions.engine.node import live_nodes
-from executions.models import AtomRun, Execution
-from executions.states import ATOM_LEASED, AtomStatus, ExecutionStatus
+from executions.engine.node import present_nodes
+from executions.models import AtomRun, Execution, Wave
+from executions.states import ATOM_LEASED, Approval, AtomStatus, ExecutionStatus
 
-__all__ = ["NODE_ALIVE", "why_waiting"]
+__all__ = ["NODE_ALIVE", "no_worker", "why_waiting"]
 
 
 def why_waiting(execution: Execution) -> str:
@@ -21,14 +21,37 @@ def why_waiting(execution: Execution) -> str:
     runs = AtomRun.objects.filter(execution=execution)
     if runs.filter(status__in=sorted(ATOM_LEASED)).exists():
         return ""
-    nodes = live_nodes()
+    nodes = [node for node in present_nodes() if not node.draining and not node.problem]
     if not nodes:
-        return "no worker: start one with `manage.py qcluster`"
+        return no_worker()
     if execution.needs_sandbox and all(node.isolation == "none" for node in nodes):
         return "no worker that can isolate generated code; `manage.py doctor` says what is missing"
+    if not execution.is_built:
+        return f"is being stored: {execution.atoms_stored:,} of {execution.atoms_total:,} atoms"
     ready = runs.filter(status=AtomStatus.READY)
+    if not ready.exists() and (asked := _asked_for(execution)):
+        return asked
     now = datetime.now(UTC)
     later = ready.filter(not_before__gt=now).order_by("not_before").first()
     if later is not None and not ready.exclude(not_before__gt=now).exists():
         return f"waits for the provider until {later.not_before:%H:%M:%S} UTC"
     return "waits for a free worker"
+
+
+def no_worker() -> str:
+    """Why nobody works, where no node takes work: none is there, or those that are claim nothing."""
+    nodes = present_nodes()
+    if not nodes:
+        return "no worker: start one with `manage.py qcluster`"
+    if problems := [node for node in nodes if node.problem]:
+        return f"no worker claims anything: on {problems[0].host}, {problems[0].problem}"
+    return "no worker: those that are there are being stopped"
+
+
+def _asked_for(execution: Execution) -> str:
+    """Whose approval it waits for; empty when nobody was asked."""
+    wave = Wave.objects.filter(execution=execution, approval=Approval.ASKED).order_by("number").first()
+    if wave is not None:
+        return f"waits for approval of wave {wave.number}"
+    run = AtomRun.objects.filter(execution=execution, approval=Approval.ASKED).order_by("position").first()
+    return "" if run is None else f"waits for approval of atom {run.key}"

@@ -9,7 +9,8 @@ from django.db import DatabaseError, connection
 from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.recorder import MigrationRecorder
 
-from executions.engine.node import live_nodes
+from executions.engine.node import live_nodes, present_nodes
+from executions.engine.schema import KNOWN
 
 
 def readiness() -> dict[str, str]:
@@ -35,11 +36,11 @@ def _database() -> str:
 
 def _migrations() -> str:
     applied = MigrationRecorder(connection).applied_migrations()
-    return (
-        ""
-        if applied.keys() >= _newest_migrations()
-        else "the schema is not up to date: run `manage.py migrate`"
-    )
+    if not applied.keys() >= _newest_migrations():
+        return "the schema is not up to date: run `manage.py migrate`"
+    if {name for app, name in applied if app == "executions"} - KNOWN:
+        return "the schema is newer than this site's code: update the site"
+    return ""
 
 
 @lru_cache(maxsize=1)
@@ -49,4 +50,11 @@ def _newest_migrations() -> frozenset[tuple[str, str]]:
 
 
 def _workers() -> str:
-    return "" if live_nodes() else "no worker is alive: start one with `manage.py qcluster`"
+    if live_nodes():
+        return ""
+    present = present_nodes()
+    if any(node.problem for node in present):
+        return "no worker claims anything: `manage.py doctor` says why"
+    if present:
+        return "no worker takes work: those that are alive are being stopped"
+    return "no worker is alive: start one with `manage.py qcluster`"

@@ -17,6 +17,8 @@ SCRIPTED_MODEL = "scripted-sonnet"
 VALIDATORS = ("syntax", "contract", "tests")
 MOST_CONCURRENCY = 1000
 MOST_ATTEMPTS = 20
+LONGEST_ATTEMPT_S = 24 * 3_600
+LONGEST_EXECUTION_S = 365 * 24 * 3_600
 
 
 def configure(
@@ -44,6 +46,11 @@ def configure(
     except LadderError as error:
         problems.append(str(error))
         ladder = ladder_from(None)
+    if not settings.MGE_CACHE:
+        # A plan that asks for it can run all the same; a person who does is told.
+        if "cache" in given and values.get("cache") == "on":
+            problems.append("cache: it is switched off on this site (MGE_CACHE)")
+        values["cache"] = "off"
     if problems:
         raise InvalidSettings(problems)
     configured = bool(settings.ANTHROPIC_BASE_URL or settings.ANTHROPIC_API_KEY) and not scripted
@@ -70,6 +77,10 @@ def configure(
         on_dependency_failure=values.get("on_dependency_failure", "block"),
         budget_usd=values.get("budget_usd"),
         seed=values.get("seed"),
+        call_timeout_s=values.get("call_timeout_s"),
+        attempt_timeout_s=values.get("attempt_timeout_s"),
+        execution_timeout_s=values.get("execution_timeout_s"),
+        cache=values.get("cache", "on"),
     )
 
 
@@ -95,6 +106,11 @@ def _whole(low: int, high: int) -> Callable[[Any], int]:
         return number
 
     return parse
+
+
+def _call_timeout(value: Any) -> int:
+    # The tasks of the workers are as patient as the site's own limit, and end what takes longer.
+    return _whole(1, max(1, int(settings.MGE_CALL_TIMEOUT_SECONDS)))(value)
 
 
 def _model(value: Any) -> str:
@@ -132,7 +148,7 @@ def _switch(value: Any) -> str:
 
 
 def _cache(value: Any) -> str:
-    return _one_of("off", later=("on",))(_switch(value))
+    return _one_of("on", "off")(_switch(value))
 
 
 _PARSERS: Mapping[str, Callable[[Any], Any]] = {
@@ -147,4 +163,10 @@ _PARSERS: Mapping[str, Callable[[Any], Any]] = {
     "on_untested": _one_of("accept", later=("review",)),
     "budget_usd": _budget,
     "seed": _whole(0, 2**63 - 1),
+    "call_timeout_s": _call_timeout,
+    "attempt_timeout_s": _whole(1, LONGEST_ATTEMPT_S),
+    "execution_timeout_s": _whole(1, LONGEST_EXECUTION_S),
 }
+
+SETTINGS = frozenset(_PARSERS)
+"""Keys that a person may set."""

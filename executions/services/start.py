@@ -1,24 +1,26 @@
-"""Start an execution: store it whole, ring for a runner, answer at once."""
+"""Start an execution: store it, ring for a runner, answer at once. A large plan's atoms are stored by builders."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from django.db import connection, transaction
+from django.db import transaction
+from django.db.models import Count
 
-from executions.engine import dialect, doorbell
+from executions.engine import doorbell
+from executions.engine.building import LARGE_PLAN, ring_for_builder, store_whole
 from executions.engine.configuration import Configuration
+from executions.engine.forking import overrides_of
 from executions.engine.node import live_nodes
 from executions.engine.progress import begin
 from executions.engine.transaction import open_transaction
 from executions.generation.prices import PriceKind, price_kind
-from executions.identity import new_id
-from executions.models import Atom, AtomRun, Execution, Masterplan, Wave
+from executions.models import Atom, Execution, Masterplan, Wave
 from executions.services.errors import StartRefused
 from executions.services.settings_of_execution import configure
+from executions.states import Approval
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
@@ -33,7 +35,7 @@ def start_execution(
     settings: Mapping[str, Any] | None = None,
     scripted: bool = False,
 ) -> Execution:
-    """Store an execution of `masterplan` and ring for a runner.
+    """Store an execution of `masterplan` and ring for a runner; above `LARGE_PLAN` atoms, for a builder of their rows.
 
     Args:
         masterplan: a plan that the caller has checked the actor may see.
@@ -46,9 +48,21 @@ def start_execution(
         StartRefused: live nodes exist and none can run the tests.
     """
     configuration = configure(settings or {}, plan_defaults=masterplan.defaults, scripted=scripted)
+    return store_execution(masterplan=masterplan, actor=actor, configuration=configuration)
+
+
+def store_execution(
+    *,
+    masterplan: Masterplan,
+    actor: User | None,
+    configuration: Configuration,
+    forked_from: Execution | None = None,
+    forked_at_wave: int | None = None,
+) -> Execution:
+    """Store an execution with this configuration, or a fork of another one, and ring. Raises StartRefused."""
     _refuse_without_sandbox(configuration)
     with transaction.atomic():
-        execution = _store(masterplan, actor, configuration)
+        execution = _store(masterplan, actor, configuration, forked_from, forked_at_wave)
         with open_transaction(execution.id) as unit:
             locked = unit.executions[execution.id]
             unit.event(
@@ -60,11 +74,16 @@ def start_execution(
                 atoms=masterplan.atoms_total,
                 waves=masterplan.waves_total,
                 who=_name(actor),
+                forked_from=None if forked_from is None else str(forked_from.id),
+                at_wave=forked_at_wave,
             )
             if masterplan.atoms_total == 0:
                 begin(unit, locked)
-        if masterplan.atoms_total:
-            doorbell.ring(execution.id)
+            elif masterplan.atoms_total <= LARGE_PLAN:
+                store_whole(unit, locked, overrides_of(execution))
+                doorbell.ring(execution.id)
+            else:
+                ring_for_builder(execution.id)
     execution.refresh_from_db()
     return execution
 
@@ -73,7 +92,11 @@ def costs_money(
     settings: Mapping[str, Any] | None, masterplan: Masterplan, *, scripted: bool = False
 ) -> str | None:
     """The model's name when an execution with these settings would be billed at a known price; None otherwise."""
-    configuration = configure(settings or {}, plan_defaults=masterplan.defaults, scripted=scripted)
+    return priced_model(configure(settings or {}, plan_defaults=masterplan.defaults, scripted=scripted))
+
+
+def priced_model(configuration: Configuration) -> str | None:
+    """The first model of the configuration that has a known price; None where nothing would be billed."""
     models = [configuration.model, *(rung.model for rung in configuration.ladder if rung.model)]
     return next((model for model in models if price_kind(model) is PriceKind.PRICED), None)
 
@@ -93,12 +116,20 @@ def _refuse_without_sandbox(configuration: Configuration) -> None:
         )
 
 
-def _store(masterplan: Masterplan, actor: User | None, configuration: Configuration) -> Execution:
+def _store(
+    masterplan: Masterplan,
+    actor: User | None,
+    configuration: Configuration,
+    forked_from: Execution | None,
+    forked_at_wave: int | None,
+) -> Execution:
     budget = configuration.budget_usd
     execution = Execution.objects.create(
         masterplan=masterplan,
         owner=actor,
         team=masterplan.team,
+        forked_from=forked_from,
+        forked_at_wave=forked_at_wave,
         config=configuration.as_json(),
         model=configuration.model,
         schedule=configuration.schedule,
@@ -106,49 +137,26 @@ def _store(masterplan: Masterplan, actor: User | None, configuration: Configurat
         budget_nano_usd=None if budget is None else int(Decimal(budget) * NANO),
         max_concurrency=configuration.max_concurrency,
         needs_sandbox=configuration.runs_tests,
+        asks_people=bool(masterplan.approvals)
+        or Atom.objects.filter(masterplan=masterplan, approval=True).exists(),
         waves_total=masterplan.waves_total,
+        time_limit_s=configuration.execution_timeout_s,
         atoms_total=masterplan.atoms_total,
-        atoms_stored=masterplan.atoms_total,
+        atoms_stored=0,
     )
-    rows = list(
-        Atom.objects.filter(masterplan=masterplan).values_list(
-            "id", "key", "wave", "chain", "position", "depends_on"
-        )
+    sizes = (
+        Atom.objects.filter(masterplan=masterplan).order_by("wave").values_list("wave").annotate(Count("pk"))
     )
-    sizes = Counter(wave for _, _, wave, _, _, _ in rows)
     Wave.objects.bulk_create(
-        Wave(execution=execution, number=number, atoms_total=sizes[number])
-        for number in range(1, masterplan.waves_total + 1)
-    )
-    _store_runs(
-        execution,
-        [
-            {
-                "id": dialect.uid(new_id()),
-                "atom_id": atom_id,
-                "key": key,
-                "wave": wave,
-                "chain": chain,
-                "position": position,
-                "unmet": len(depends_on),
-            }
-            for atom_id, key, wave, chain, position, depends_on in rows
-        ],
+        (
+            Wave(
+                execution=execution,
+                number=number,
+                atoms_total=size,
+                approval=Approval.NEEDED if number in masterplan.approvals else "",
+            )
+            for number, size in sizes
+        ),
+        batch_size=500,
     )
     return execution
-
-
-def _store_runs(execution: Execution, runs: Sequence[Mapping[str, Any]]) -> None:
-    """Insert the rows of the atoms: these columns of each, all others as a new row has them.
-
-    Not by `bulk_create`, which spends four fifths of the start of a large plan on making and preparing equal values.
-    """
-    new = AtomRun(execution=execution)
-    values: dict[str, Any] = {
-        str(field.column): field.get_db_prep_save(getattr(new, field.attname), connection)
-        for field in AtomRun._meta.concrete_fields
-    }
-    columns = ", ".join(connection.ops.quote_name(column) for column in values)
-    statement = f"INSERT INTO {AtomRun._meta.db_table} ({columns}) VALUES ({dialect.marks(len(values))})"  # noqa: S608
-    with connection.cursor() as cursor:
-        cursor.executemany(statement, [tuple({**values, **run}.values()) for run in runs])

@@ -14,10 +14,13 @@ from executions.engine import node
 from executions.models import Node
 from executions.supervisor.child import Child
 from executions.supervisor.log_file import LogFile
+from executions.supervisor.node_process import BY_FORCE, GUARD_DIED, STUCK
 
 log = logging.getLogger(__name__)
 
 STOP_GRACE_S = 10.0
+BAD_START = 2
+HOW = {GUARD_DIED: "its guard died", STUCK: "its queue was stuck", BY_FORCE: "it had to be killed at a stop"}
 
 
 class Cluster:
@@ -35,8 +38,8 @@ class Cluster:
         self, *, log_file: LogFile | None = None, own_output: bool = False, lend: Sequence[int] = ()
     ) -> None:
         self.node_id = uuid.uuid4()
-        file = log_file or LogFile(settings.MGE_DATA_DIR / "cluster.log")
-        with contextlib.nullcontext() if own_output else file.open() as sink:
+        self._log = None if own_output else log_file or LogFile(settings.MGE_DATA_DIR / "cluster.log")
+        with contextlib.nullcontext() if self._log is None else self._log.open() as sink:
             self._child = Child(
                 [str(settings.BASE_DIR / "manage.py"), "qcluster"],
                 log=sink,
@@ -52,8 +55,11 @@ class Cluster:
         return self._child.ended() is not None
 
     def how_it_ended(self) -> str:
-        # django-q2's outermost process ends well when the guard below it dies, however that died.
-        return "its guard died" if self._child.ended() == 0 else self._child.how_it_ended()
+        status = self._child.ended()
+        if status == BAD_START and self._log is not None:
+            # It said why, at last.
+            return "; ".join(self._log.last_lines(1)) or self._child.how_it_ended()
+        return HOW.get(status or 0, "") or self._child.how_it_ended()
 
     def ready(self) -> str:
         """Once a worker of it has shown life: how generated code is isolated there. Else empty."""

@@ -32,7 +32,7 @@ def main(arguments: list[str]) -> None:
         target=_end_with_holder, args=(descriptors[0], float(arguments[1])), name="leash", daemon=True
     ).start()
     if sys.platform == "linux":
-        _forks_die_with_their_parent()
+        forks_die_with_their_parent()
     sys.path.insert(0, str(ROOT))
     sys.argv = arguments[2:]
     if sys.argv[0].endswith(".py"):
@@ -51,7 +51,7 @@ def _end_with_holder(leash: int, grace_s: float) -> None:
     os.killpg(os.getpgrp(), signal.SIGKILL)
 
 
-def _forks_die_with_their_parent() -> None:
+def forks_die_with_their_parent() -> None:
     """Processes that this one forks, and those that they fork, are killed when their own parent dies.
 
     For django-q2, whose guard and workers go on as orphans when the process above them is killed, taking new work. It

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import signal
 import threading
 import time
@@ -14,6 +15,8 @@ from django.db import DatabaseError, InterfaceError, connection
 
 from executions.supervisor.log_file import LogFile
 from executions.supervisor.restarts import Restarts
+
+log = logging.getLogger(__name__)
 
 LOOK_S = 0.1
 READY_LOOK_S = 0.3
@@ -58,6 +61,10 @@ class StopSignals:
 
     def __init__(self) -> None:
         self.count = 0
+        self.listen()
+
+    def listen(self) -> None:
+        """Listen, again when somebody else has set handlers of his own."""
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, self._asked)
         if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup wants it ignored
@@ -107,6 +114,7 @@ class Supervisor:
     def _bury(self, one: Kept, running: Running, now: float) -> None:
         """It is over with this one, and with what it started: only then may the next one come."""
         how = running.how_it_ended()
+        log.warning("%s ended: %s", one.name, how)
         running.end()
         one.running = None
         wait = one.restarts.after_death(lived_s=now - one.started)

@@ -44,6 +44,12 @@ def validator_set(validators: frozenset[str] | str) -> frozenset[str]:
     return validators
 
 
+VALIDATORS_VERSION = 1
+"""Goes up with every change after which the same answer may be judged otherwise: what was accepted before then counts no
+more as an answer to what is asked.
+"""
+
+
 class Validator:
     """Judges answers; many at a time, from any event loop of this process."""
 

@@ -207,6 +207,8 @@ def assert_counters_equal_rows(execution: Execution) -> None:
         tokens_in=Sum("input_tokens", default=0),
         tokens_out=Sum("output_tokens", default=0),
     )
+    hits = Attempt.objects.filter(execution=execution, kind="cache", status="passed").count()
+    assert execution.cache_hits == hits
     assert {
         name: getattr(execution, name)
         for name in (

@@ -14,7 +14,8 @@ from typing import TypeVar
 import pytest
 from django.db import connection
 
-from executions.engine.claims import Claim, ClaimedAtom, Release, owner_name
+from executions.engine.claims import Claim, ClaimedAtom, Release
+from executions.engine.owners import owner_name
 from executions.engine.ledger import LeaseLost, Ledger
 from executions.models import AtomRun, Execution
 from executions.services.control import pause_execution

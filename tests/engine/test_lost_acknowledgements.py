@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.db import OperationalError, transaction
 
-from executions.engine.calls import AttemptIntent, RecordIntent
+from executions.engine.calls import (
+    AttemptIntent,
+    CallResult,
+    FaultPolicy,
+    RecordAnswer,
+    RecordFault,
+    RecordIntent,
+)
 from executions.engine.claims import Claim, ClaimedAtom
 from executions.engine.ledger import Change, Ledger
 from executions.engine.reconciler import take_back
@@ -19,10 +26,13 @@ from executions.engine.transaction import ExecutionTransaction
 from executions.identity import new_id
 from executions.models import AtomRun, Attempt, Call, Execution
 from executions.services.control import pause_execution
+from executions.states import CallOutcome
 from tests.engine.by_hand import (
+    COST,
     RESERVED,
     Hand,
     assert_counters_equal_rows,
+    claim_one,
     claiming,
     events,
     expire_leases,
@@ -159,3 +169,98 @@ def test_an_intent_is_written_once_and_its_owner_goes_on() -> None:
     assert (execution.status, execution.reserved_nano_usd) == ("running", RESERVED)
     assert len(events(execution, "attempt.started")) == 1
     assert_counters_equal_rows(execution)
+
+
+def _answered(hand: Hand) -> RecordAnswer:
+    result = CallResult(
+        CallOutcome.ANSWERED, answer="x = 1\n", input_tokens=3, output_tokens=2, cost_nano_usd=COST
+    )
+    return RecordAnswer(hand.claim, 1, hand.intend(), result)
+
+
+def test_an_answer_is_told_once() -> None:
+    execution = start(plan(*layers(1)))
+    hand = claim_one(execution)
+
+    assert _record(Unheard(_answered(hand))) == [True]
+
+    assert len(events(execution, "call.answered")) == 1
+    assert_counters_equal_rows(execution)
+
+
+def test_a_truncated_answer_is_one_fault_and_its_owner_goes_on() -> None:
+    execution = start(plan(*layers(1)))
+    hand = claim_one(execution)
+
+    assert _record(Unheard(_truncated(hand))) == [True]
+
+    assert AtomRun.objects.get().faults == 1
+    assert len(events(execution, "call.failed")) == 1
+    assert_counters_equal_rows(execution)
+
+
+def _truncated(hand: Hand) -> RecordFault:
+    return RecordFault(
+        claim=hand.claim,
+        attempt_number=1,
+        call_id=hand.intend(),
+        result=CallResult(CallOutcome.TRUNCATED, cost_nano_usd=COST),
+        policy=FaultPolicy(8, timedelta(minutes=10)),
+        wait=None,
+    )
+
+
+def test_a_fault_that_released_its_atom_is_no_late_write() -> None:
+    execution = start(plan(*layers(1)))
+    hand = claim_one(execution)
+    fault = replace(_truncated(hand), wait=timedelta(seconds=9))
+
+    assert _record(Unheard(fault)) == [False]
+
+    assert (AtomRun.objects.get().status, AtomRun.objects.get().faults) == ("ready", 1)
+    assert not events(execution, "lease.late_write")
+    assert_counters_equal_rows(execution)
+
+
+@pytest.mark.parametrize("passed", [True, False])
+def test_a_verdict_that_ended_its_atom_is_no_late_write(passed: bool) -> None:
+    execution = start(plan(*layers(1)), max_attempts=1)
+    hand = claim_one(execution)
+    hand.answer(hand.intend())
+
+    assert _record(Unheard(hand.verdict(passed=passed))) == [None]
+
+    assert not events(execution, "lease.late_write")
+    assert len(events(execution, "attempt.ended")) == 1
+    assert AtomRun.objects.get().status == ("succeeded" if passed else "failed")
+    assert_counters_equal_rows(execution)
+
+
+def test_after_a_rejection_that_is_written_again_the_owner_goes_on() -> None:
+    execution = start(plan(*layers(1)))
+    hand = claim_one(execution)
+    hand.answer(hand.intend())
+
+    assert _record(Unheard(hand.verdict(passed=False))) == [1]
+
+    assert AtomRun.objects.get().attempts == 1
+    assert_counters_equal_rows(execution)
+
+
+@pytest.mark.parametrize("change", ["verdict", "fault"])
+def test_an_owner_that_is_stopped_by_a_pause_meanwhile_gives_its_atom_back(change: str) -> None:
+    execution = start(plan(*layers(1)))
+    hand = claim_one(execution)
+    if change == "verdict":
+        hand.answer(hand.intend())
+    written: Change[Any] = hand.verdict(passed=False) if change == "verdict" else _truncated(hand)
+
+    def pause() -> None:
+        pause_execution(execution_id=execution.id, actor=None)
+
+    (answer,) = _record(Unheard(written, meanwhile=pause))
+
+    assert not answer
+    assert AtomRun.objects.get().status == "ready"
+    execution.refresh_from_db()
+    assert execution.status == "paused"

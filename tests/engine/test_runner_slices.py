@@ -18,7 +18,7 @@ import pytest
 from django.db import connection
 from django_q.models import OrmQ
 
-from executions.engine.claims import ClaimedAtom, owner_name
+from executions.engine.claims import ClaimedAtom
 from executions.engine.context import load_atoms, load_execution
 from executions.engine.node import drain, node_id
 from executions.engine.reconciler import reconcile

@@ -104,7 +104,7 @@ def test_the_scripted_run_asks_nobody_else(product: Product, scratch: Path) -> N
     [
         (["--set", "schedule=sideways"], "schedule"),
         (["--set", "max_concurrency=0"], "max_concurrency"),
-        (["--set", "cache=on"], "not built yet"),
+        (["--set", "cache=perhaps"], "must be one of on, off"),
         (["--set", "nonsense=1"], "unknown setting"),
         (["--set", 'ladder=[{"temperature": 9}]'], "ladder[0].temperature"),
         (["--set", "novalue"], "KEY=VALUE"),

@@ -63,7 +63,7 @@ def test_a_pause_waits_for_what_is_in_flight_and_says_so() -> None:
 
     hands[1].give_back()
     hands[0].answer(call)
-    told = ["control.pause", "atom.released", "call.answered"]
+    told = ["control.pause", "execution.pausing", "atom.released", "call.answered"]
     assert _types(execution, seq) == told
     hands[0].judge(passed=True)
     execution.refresh_from_db()

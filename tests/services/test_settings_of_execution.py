@@ -33,8 +33,10 @@ GOOD: list[tuple[str, Any, str, Any]] = [
     ("validators", "syntax", "validators", "syntax"),
     ("validators", "tests,syntax", "validators", "syntax,tests"),
     ("validators", ["contract", "syntax"], "validators", "syntax,contract"),
-    ("cache", "off", "model", "scripted-sonnet"),
-    ("cache", False, "model", "scripted-sonnet"),
+    ("cache", "off", "cache", "off"),
+    ("cache", False, "cache", "off"),
+    ("cache", "on", "cache", "on"),
+    ("cache", True, "cache", "on"),
     ("on_dependency_failure", "block", "on_dependency_failure", "block"),
     ("on_dependency_failure", "continue", "on_dependency_failure", "continue"),
     ("on_dependency_failure", "stop", "on_dependency_failure", "stop"),
@@ -72,7 +74,7 @@ BAD: list[tuple[str, Any, str]] = [
     ("validators", "tests,luck", "luck"),
     ("validators", [1], "must be full"),
     ("validators", {"tests": 1}, "must be full"),
-    ("cache", "perhaps", "off"),
+    ("cache", "perhaps", "on, off"),
     ("on_dependency_failure", "panic", "block, continue, stop"),
     ("on_untested", "shrug", "accept"),
     ("budget_usd", "0", "above 0"),
@@ -111,7 +113,22 @@ def test_a_bad_setting_is_refused_by_its_name(key: str, given_value: Any, said: 
     assert said in problem
 
 
-@pytest.mark.parametrize(("key", "value"), [("cache", "on"), ("cache", True), ("on_untested", "review")])
+def test_the_cache_is_on_unless_somebody_says_otherwise() -> None:
+    assert configure({}).cache == "on"
+    assert configure({}, plan_defaults={"cache": "off"}).cache == "off"
+    assert configure({"cache": "on"}, plan_defaults={"cache": "off"}).cache == "on"
+
+
+def test_on_a_site_without_the_cache_it_is_off_and_asking_for_it_is_refused(settings: Any) -> None:
+    settings.MGE_CACHE = False
+
+    assert configure({}).cache == "off"
+    assert configure({}, plan_defaults={"cache": "on"}).cache == "off"
+    with pytest.raises(InvalidSettings, match="switched off on this site"):
+        configure({"cache": "on"})
+
+
+@pytest.mark.parametrize(("key", "value"), [("on_untested", "review")])
 def test_what_is_not_built_yet_says_so(key: str, value: Any) -> None:
     with pytest.raises(InvalidSettings, match="not built yet"):
         configure({key: value})

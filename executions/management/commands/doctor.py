@@ -15,13 +15,17 @@ from django.core.checks import run_checks
 from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
 
-from executions.engine.node import live_nodes
+from executions.engine.canaries import queue_answers
+from executions.engine.node import present_nodes
 from executions.engine.runner_resources import sandbox
+from executions.engine.schema import schema_problem
 from executions.management.command import PlainCommand
 from executions.scripted_model.embedded import current_url
+from executions.services.errors import InvalidSettings
 from executions.services.settings_of_execution import configure
 from executions.version import VERSION
-from mge_site.env import Reading, unknown, without_password
+from mge_site.env import without_password
+from mge_site.refused import table_line, variables
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,34 +46,21 @@ class Command(PlainCommand):
             ("Settings", _settings()),
             ("Isolation of generated code", _isolation()),
             ("Database", _database()),
+            ("Queue", _queue()),
             ("Model", _model()),
             ("System", _system()),
         ):
             self.stdout.write(f"\n{title}")
             for line in lines:
                 wrong += line.bad
-                self.stdout.write(f"  {'WRONG' if line.bad else 'ok   '} {line.name:<34} {line.said}")
+                self.stdout.write(table_line(line.name, line.said, bad=line.bad))
         self.stdout.write("\n" + (f"{wrong} things are wrong" if wrong else "nothing is wrong"))
         return 1 if wrong else 0
 
 
 def _settings() -> Iterator[Line]:
-    for reading in settings.ENVIRONMENT.readings.values():
-        yield Line(reading.variable.name, f"{_shown(reading)}  [{reading.source}]", bool(reading.error))
-    for sentence in unknown():
-        yield Line(sentence.split(" ", 1)[0], sentence, bad=True)
-
-
-def _shown(reading: Reading) -> str:
-    if reading.error:
-        return reading.error
-    if reading.variable.secret:
-        return "set" if reading.value else "not set"
-    if reading.value is None or reading.value == "" or reading.value == ():
-        return "-"
-    if isinstance(reading.value, tuple):
-        return ", ".join(str(one) for one in reading.value)
-    return without_password(str(reading.value))
+    for name, said, bad in variables(settings.ENVIRONMENT):
+        yield Line(name, said, bad)
 
 
 def _isolation() -> Iterator[Line]:
@@ -106,21 +97,43 @@ def _database() -> Iterator[Line]:
         behind = executor.migration_plan(executor.loader.graph.leaf_nodes())
         if behind and settings.EMBEDDED_DATABASE:
             yield Line("schema", "not made yet; the first command makes it")
+        elif behind:
+            yield Line("schema", "behind: run `manage.py migrate`", bad=True)
         else:
-            yield Line(
-                "schema", "behind: run `manage.py migrate`" if behind else "up to date", bad=bool(behind)
-            )
-        if not behind:
-            nodes = live_nodes()
-            yield Line(
-                "nodes", ", ".join(f"{node} ({node.isolation})" for node in nodes) or "no worker is running"
-            )
+            problem = schema_problem()
+            yield Line("schema", problem or "up to date", bad=bool(problem))
+            yield from _nodes()
     except DatabaseError as error:
         yield Line("connection", str(error).strip().splitlines()[0], bad=True)
 
 
+def _nodes() -> Iterator[Line]:
+    nodes = present_nodes()
+    if not nodes:
+        yield Line("nodes", "no worker is running")
+    for node in nodes:
+        state = node.problem or ("is being stopped" if node.draining else "takes work")
+        yield Line(f"node {node}", f"{node.isolation}, {node.version}: {state}", bad=bool(node.problem))
+
+
+def _queue() -> Iterator[Line]:
+    if not settings.REDIS_URL:
+        yield Line("queue", "in the database")
+        return
+    shown = without_password(settings.REDIS_URL)
+    answers = queue_answers()
+    yield Line(
+        "queue", f"Redis at {shown}" if answers else f"Redis at {shown} does not answer", bad=not answers
+    )
+
+
 def _model() -> Iterator[Line]:
-    configuration = configure({})
+    try:
+        configuration = configure({})
+    except InvalidSettings as error:
+        for problem in error.problems:
+            yield Line("model", problem, bad=True)
+        return
     if configuration.endpoint == "embedded":
         url = current_url(settings.MGE_DATA_DIR)
         yield Line("endpoint", f"scripted model {'at ' + url if url else '(started when it is needed)'}")

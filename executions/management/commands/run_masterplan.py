@@ -223,14 +223,17 @@ def _run(executions: Sequence[Execution]) -> list[Execution]:
 
 
 def _wait(executions: Sequence[Execution], display: Display, own: list[Cluster]) -> list[Execution]:
+    said: set[str] = set()
 
     def start_workers() -> None:
         if own and not own[-1].ended():
             return
         for dead in own:
             dead.stop(0)
-        if own:
-            display.say("the workers ended: starting new ones")
+        # Refused where somebody else's workers are starting or stopping: those are used, or ours start after them.
+        if own and (how := own[-1].how_it_ended()) not in said:
+            said.add(how)
+            display.say(f"the workers ended ({how}): starting new ones")
         own.append(Cluster())
 
     ids = [execution.id for execution in executions]

@@ -18,7 +18,7 @@ from executions.services.settings_of_execution import configure
 from executions.supervisor.cluster import Cluster
 from executions.supervisor.embedded_model import wait_for_its_end
 from executions.supervisor.log_file import LogFile
-from executions.supervisor.only_one import AlreadyRunning, OnlyOne
+from executions.supervisor.only_one import AlreadyRunning, OnlyOne, only_supervisor
 from executions.supervisor.supervisor import Kept, Regularly, StopSignals, Supervisor
 from executions.supervisor.terminal import own_ctrl_c, say, say_now
 from executions.supervisor.web import Address, AddressTaken, Web
@@ -60,7 +60,7 @@ class Command(PlainCommand):
                 stack.callback(address.close)
                 ensure_schema()
                 settings.MGE_DATA_DIR.mkdir(parents=True, exist_ok=True)
-                only = OnlyOne(settings.MGE_DATA_DIR)
+                only = only_supervisor(settings.MGE_DATA_DIR)
                 stack.callback(only.release)
             except AddressTaken as taken:
                 raise Refused(f"{taken}; choose another with --port or MGE_PORT") from taken

@@ -12,7 +12,8 @@ from executions.management.command import PlainCommand, Refused
 from executions.management.database import ensure_schema
 from executions.supervisor.cluster import Cluster
 from executions.supervisor.embedded_model import wait_for_its_end
-from executions.supervisor.only_one import AlreadyRunning, OnlyOne
+from executions.supervisor.only_one import AlreadyRunning, only_supervisor
+from executions.supervisor.sqlite_node import refuse_second, uses_sqlite
 from executions.supervisor.supervisor import Kept, Regularly, StopSignals, Supervisor
 from executions.supervisor.terminal import own_ctrl_c, say_now
 
@@ -26,13 +27,13 @@ class Command(PlainCommand):
             stack.enter_context(own_ctrl_c())
             ensure_schema()
             lend: tuple[int, ...] = ()
-            if settings.DATABASES["default"]["ENGINE"].endswith("sqlite3"):
-                # A file has one node: SQLite's locks do not hold between machines.
+            if uses_sqlite():
                 try:
-                    only = OnlyOne(settings.MGE_DATA_DIR)
+                    only = only_supervisor(settings.MGE_DATA_DIR)
+                    stack.callback(only.release)
+                    refuse_second()
                 except AlreadyRunning as other:
                     raise Refused(str(other)) from other
-                stack.callback(only.release)
                 lend = (only.descriptor,)
             workers = Kept(
                 "workers",

@@ -43,6 +43,10 @@ export function sentence({ type, data }) {
   switch (type) {
     case "execution.created":
       return `created by ${data.who ?? "command"}: ${data.atoms} atoms in ${data.waves} waves`;
+    case "execution.building":
+      return `${data.stored} of ${data.atoms} atoms are stored`;
+    case "execution.built":
+      return `all ${data.atoms} atoms are stored`;
     case "execution.started":
     case "atom.started":
       return "started";
@@ -62,9 +66,13 @@ export function sentence({ type, data }) {
     case "atom.ended":
       return ending(data);
     case "attempt.started":
+      if (data.kind === "cache") return "answer taken from the cache";
+      if (data.kind === "person") return "code supplied by a person";
       return `${data.strategy ?? "started"}` + (isNothing(data.temperature) ? "" : `, temperature ${data.temperature}`);
     case "attempt.ended":
       return `${data.status}` + (data.blocking ? `: ${data.blocking} ${data.blocking === 1 ? "error" : "errors"}` : "");
+    case "attempt.overran":
+      return `took longer than ${data.limit_s} s`;
     case "atom.resumed":
       return "goes on";
     case "atom.released":

@@ -1,0 +1,194 @@
+"""Histories at random, worked by hand step by step: whatever people and runners do, fsck finds nothing."""
+
+from __future__ import annotations
+
+import dataclasses
+import uuid
+from typing import Any
+
+import pytest
+from django.db import transaction
+from hypothesis import HealthCheck, Phase, given
+from hypothesis import settings as examples
+from hypothesis import strategies as st
+
+from executions.engine.plan_graph import plan_graph
+from executions.engine.reconciler import take_back
+from executions.models import AtomRun, Attempt, Call, Execution
+from executions.services.approvals import approve
+from executions.services.consistency import check_all
+from executions.services.control import cancel_execution, pause_execution, resume_execution
+from executions.services.errors import InvalidRequest, NotFound
+from executions.services.fork import fork_execution
+from executions.services.repair import retry_atoms, roll_back
+from executions.services.review import supply_code
+from executions.states import AttemptKind, CallOutcome, WrongState
+from tests.engine.by_hand import Hand, assert_counters_equal_rows, claiming, expire_leases, start, write
+from tests.plans import adder, plan
+
+pytestmark = pytest.mark.django_db
+
+PLANS = {
+    "chain": [("a", ()), ("b", "a"), ("c", "b"), ("d", "c")],
+    "diamond": [("a", ()), ("b", "a"), ("c", "a"), ("d", "bc")],
+    "wide": [("a", ()), ("b", ()), ("c", ()), ("d", "ab"), ("e", "c"), ("f", "de")],
+}
+"""Atoms with the keys of their dependencies."""
+
+STEPS = st.lists(
+    st.tuples(
+        st.sampled_from(
+            [
+                *(["claim"] * 3 + ["pass"] * 3 + ["reject"] * 2),
+                *(
+                    "fault",
+                    "give up",
+                    "intend",
+                    "release",
+                    "abort",
+                    "die",
+                    "pause",
+                    "resume",
+                    "resume",
+                    "cancel",
+                ),
+                *("retry", "retry with dependents", "retry failed", "roll back", "fork", "review", "approve"),
+            ]
+        ),
+        st.integers(0, 5),
+    ),
+    min_size=10,
+    max_size=60,
+)
+
+
+class History:
+    """One execution, its forks, and the work under way."""
+
+    def __init__(self, execution: Execution) -> None:
+        self.executions = [execution]
+        self.hands: list[Hand] = []
+
+    def step(self, what: str, number: int) -> None:
+        execution = self.executions[number % len(self.executions)]
+        try:
+            with transaction.atomic():
+                if what == "claim":
+                    self.hands += [Hand(claim, 2) for claim in write(claiming(1 + number % 3))]
+                elif what in ("pass", "reject", "fault", "give up", "intend", "release", "abort"):
+                    self._work(what, number)
+                else:
+                    self._steer(execution, what, number)
+        except (WrongState, InvalidRequest, NotFound):
+            pass  # refused: then nothing has changed
+
+    def _work(self, what: str, number: int) -> None:
+        if not self.hands:
+            return
+        hand = self.hands[number % len(self.hands)]
+        run = AtomRun.objects.get(pk=hand.claim.run_id)
+        if (run.lease_owner, run.fence) != (hand.claim.owner, hand.claim.fence):
+            self.hands.remove(hand)  # lost; late writes have tests of their own
+            return
+        running = Attempt.objects.filter(atom_run=run, status="running").first()
+        if running is not None and running.kind == AttemptKind.PERSON:
+            verdict = hand.verdict(passed=what == "pass")
+            mine: dict[str, Any] = {
+                "kind": AttemptKind.PERSON,
+                "attempt_id": running.id,
+                "number": running.number,
+            }
+            write(dataclasses.replace(verdict, **mine))
+            self.hands.remove(hand)
+            return
+        if Execution.objects.get(pk=run.execution_id).status != "running" and what != "abort":
+            what = "release"
+        self._ask(hand, running, what)
+
+    def _ask(self, hand: Hand, running: Attempt | None, what: str) -> None:
+        if what in ("release", "abort"):
+            has_open_call = Call.objects.filter(attempt=running, outcome="").exists()
+            hand.abort() if has_open_call or what == "abort" else hand.give_back()
+            self.hands.remove(hand)
+            return
+        if running is not None:
+            hand.attempt_id, hand.calls = running.id, Call.objects.filter(attempt=running).count()
+            hand.used = running.number - 1
+            hand.open_call = getattr(
+                Call.objects.filter(attempt=running, outcome="").first(), "id", uuid.UUID(int=0)
+            )
+        if running is None or not hand.open_call.int:
+            hand.intend()
+        if what in ("fault", "give up"):
+            hand.fault(
+                hand.open_call,
+                most=1 if what == "give up" else 8,
+                outcome=CallOutcome.TRUNCATED,
+                cost_nano_usd=5,
+            )
+            self.hands.remove(hand)
+        elif what in ("pass", "reject"):
+            hand.answer(hand.open_call)
+            if hand.judge(passed=what == "pass") is None:
+                self.hands.remove(hand)
+
+    def _steer(self, execution: Execution, what: str, number: int) -> None:
+        about: dict[str, Any] = {"execution_id": execution.id, "actor": None}
+        keys = sorted(AtomRun.objects.filter(execution=execution).values_list("key", flat=True))
+        key = keys[number % len(keys)]
+        if what == "die":
+            expire_leases(execution)
+            take_back(execution.id)
+        elif what == "pause":
+            pause_execution(**about)
+        elif what == "resume":
+            resume_execution(**about)
+        elif what == "cancel" and number == 0:
+            cancel_execution(**about)
+        elif what == "retry failed":
+            retry_atoms(**about, failed=True)
+        elif what.startswith("retry"):
+            retry_atoms(**about, atoms=[key], with_dependents="dependents" in what)
+        elif what == "roll back":
+            roll_back(**about, wave=number % (execution.waves_total + 1))
+        elif what == "fork" and len(self.executions) < 3:
+            self.executions.append(fork_execution(**about, wave=number % (execution.waves_total + 1)))
+        elif what == "review":
+            supply_code(**about, atom=key, code="x = 1\n")
+        elif what == "approve":
+            approve(**about, atom=key) if number % 2 else approve(
+                **about, wave=1 + number % execution.waves_total
+            )
+
+
+@given(
+    name=st.sampled_from(sorted(PLANS)),
+    schedule=st.sampled_from(["waves", "flow"]),
+    policy=st.sampled_from(["block", "continue", "stop"]),
+    asks=st.booleans(),
+    steps=STEPS,
+)
+@examples(
+    max_examples=30,
+    deadline=None,
+    # A history takes the better part of a second: a failure is not worth minutes of shrinking.
+    phases=[Phase.reuse, Phase.generate],
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+def test_whatever_is_done_by_hand_leaves_nothing_to_find(
+    name: str, schedule: str, policy: str, asks: bool, steps: list[tuple[str, int]]
+) -> None:
+    atoms = [adder(key, depends_on=list(behind), approval=asks and key == "b") for key, behind in PLANS[name]]
+    with transaction.atomic():
+        plan_graph.cache_clear()
+        more: dict[str, Any] = {"approvals": [2]} if asks else {}
+        settings = {"schedule": schedule, "on_dependency_failure": policy, "max_attempts": 2}
+        history = History(start(plan(*atoms, **more), **settings))
+        done: list[tuple[str, int]] = []
+        for step in steps:
+            history.step(*step)
+            done.append(step)
+            assert check_all() == [], done
+        for execution in history.executions:
+            assert_counters_equal_rows(execution)
+        transaction.set_rollback(True)
