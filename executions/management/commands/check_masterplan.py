@@ -6,9 +6,11 @@ from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
 
-from executions.management.command import PlainCommand
+from executions.management.command import PlainCommand, Refused
 from executions.planning.format import load_file
 from executions.planning.graph import build_graph
+from executions.services.errors import InvalidSettings
+from executions.services.settings_of_execution import configure
 
 
 class Command(PlainCommand):
@@ -20,13 +22,23 @@ class Command(PlainCommand):
     def perform(self, options: dict[str, Any]) -> None:
         for file in options["files"]:
             for plan in load_file(file):
+                try:
+                    # Whatever the environment names is not the plan's fault: only its own settings are judged.
+                    configure({}, plan_defaults={k: v for k, v in plan.defaults.items() if k != "model"})
+                except InvalidSettings as error:
+                    raise Refused(
+                        "\n".join(f"{file}: {plan.name}: {one}" for one in error.problems)
+                    ) from error
                 graph = build_graph({atom.key: atom.depends_on for atom in plan.atoms})
                 sizes = ", ".join(str(len(wave)) for wave in graph.waves) or "none"
-                untested = sum(1 for atom in plan.atoms if not atom.tests)
+                untested = sum(1 for atom in plan.atoms if not atom.tests and not atom.hidden_tests)
                 self.stdout.write(
                     f"{plan.name}: {len(plan.atoms)} atoms in {len(graph.waves)} waves ({sizes})"
                 )
                 if untested:
-                    self.stdout.write(f"  {untested} atoms have no tests: they would be accepted as `static`")
+                    have = "1 atom has" if untested == 1 else f"{untested} atoms have"
+                    self.stdout.write(
+                        f"  {have} no tests: accepted as `static` unless a setting says otherwise"
+                    )
                 for warning in plan.warnings:
                     self.stderr.write(f"  warning: {warning.place}: {warning.message}")

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import signal
 import sys
+import threading
 import uuid
 from argparse import ArgumentParser
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,6 +21,7 @@ from executions.engine.runner_resources import can_execute
 from executions.management.command import PlainCommand, Refused
 from executions.management.database import ensure_schema
 from executions.management.progress_display import Display, display_for_stderr, summary
+from executions.management.set_option import settings_of
 from executions.models import Execution, Masterplan
 from executions.planning.assembly import AssemblyConflict
 from executions.planning.delivery import ExportRefused, check_destination, write_export
@@ -32,12 +36,14 @@ from executions.services.reports import report
 from executions.services.settings_of_execution import configure
 from executions.services.start import costs_money, start_execution
 from executions.services.waiting import wait_until_resting
-from executions.states import EXECUTION_ENDED, ExecutionStatus, WrongState
+from executions.states import EXECUTION_CLAIMABLE, EXECUTION_ENDED, ExecutionStatus, WrongState
 from executions.supervisor.cluster import Cluster
 
 SOME_FAILED, BAD_INPUT, STOPPED = 1, 2, 3
 WORSE = (0, SOME_FAILED, STOPPED, BAD_INPUT)
 """Exit statuses, each worse than the ones before it."""
+NAMED = 3
+"""Executions of earlier runs that are named."""
 
 
 @dataclass(slots=True)
@@ -79,7 +85,7 @@ class Command(PlainCommand):
     def perform(self, options: dict[str, Any]) -> int:
         export: Path | None = options["export"]
         scripted: bool = options["scripted"]
-        given = _settings(options["set"])
+        given = settings_of(options["set"])
         configure(given, scripted=scripted)
         work = _resolve(options["plans"])
         if export is not None:
@@ -149,16 +155,6 @@ class Command(PlainCommand):
             raise Refused("nothing was started")
 
 
-def _settings(pairs: Sequence[str]) -> dict[str, str]:
-    given: dict[str, str] = {}
-    for pair in pairs:
-        key, equals, value = pair.partition("=")
-        if not equals or not key:
-            raise Refused(f"--set {pair}: expected KEY=VALUE")
-        given[key] = value
-    return given
-
-
 def _resolve(names: Sequence[str]) -> _Work:
     work = _Work()
     for name in names:
@@ -218,8 +214,21 @@ def _run(executions: Sequence[Execution]) -> list[Execution]:
     def why(execution: Execution) -> str:
         return "workers are starting" if own and not live_nodes() else why_waiting(execution)
 
-    with display_for_stderr(why) as display:
+    with display_for_stderr(why) as display, _sigterm_is_ctrl_c():
         return _wait(executions, display, own)
+
+
+@contextmanager
+def _sigterm_is_ctrl_c() -> Iterator[None]:
+    """Whoever stops us without a terminal means the same; where nobody may, as in a thread of a test, nothing changes."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _wait(executions: Sequence[Execution], display: Display, own: list[Cluster]) -> list[Execution]:
@@ -239,6 +248,8 @@ def _wait(executions: Sequence[Execution], display: Display, own: list[Cluster])
     ids = [execution.id for execution in executions]
     for execution in executions:
         display.say(f"{execution.masterplan.name}: execution {execution.id}")
+    for sentence in _going_on_besides(ids):
+        display.say(sentence)
     try:
         if not live_nodes() and any(one.status not in EXECUTION_ENDED for one in executions):
             start_workers()
@@ -254,9 +265,22 @@ def _wait(executions: Sequence[Execution], display: Display, own: list[Cluster])
             cluster.stop()
 
 
+def _going_on_besides(ids: Sequence[uuid.UUID]) -> list[str]:
+    """Executions of earlier runs that were never paused: the same workers go on with them, and may pay for them."""
+    others = Execution.objects.filter(status__in=sorted(EXECUTION_CLAIMABLE)).exclude(pk__in=ids)
+    count = others.count()
+    if not count or live_nodes():
+        return []
+    named = ", ".join(str(one) for one in others.order_by("created_at").values_list("pk", flat=True)[:NAMED])
+    more = f" and {count - NAMED} more" if count > NAMED else ""
+    return [
+        f"goes on besides, left unfinished by an earlier run: {named}{more} (`manage.py control ID cancel` ends one)"
+    ]
+
+
 def _pause(execution_id: uuid.UUID) -> None:
     try:
-        pause_execution(execution_id=execution_id, actor=None, why="Ctrl-C")
+        pause_execution(execution_id=execution_id, actor=None, why="the command that ran it was stopped")
     except WrongState:
         # It ended in the meantime; there is nothing left to pause.
         return
