@@ -49,14 +49,27 @@ test-services: $(DEVELOPMENT) ## Run the same tests on PostgreSQL (MGE_TEST_DATA
 	@MGE_TEST_DATABASE_URL="$${MGE_TEST_DATABASE_URL:-postgres://postgres@127.0.0.1:5432/postgres}" \
 		MGE_REQUIRE="$${MGE_REQUIRE:+$$MGE_REQUIRE,}postgres" MGE_TEST_ENGINE=postgres $(PY) -m pytest -q -n 2 --dist worksteal
 
+.PHONY: chaos
+chaos: $(DEVELOPMENT) ## Kill, stop and cut whatever runs, at least 100 times on both databases, and see that nothing is lost (ARGS)
+	@$(PY) -m chaos $(ARGS)
+
+.PHONY: chaos-smoke
+chaos-smoke: $(DEVELOPMENT) ## The same for three minutes at most
+	@$(PY) -m chaos --smoke $(ARGS)
+
+.PHONY: nodes
+nodes: $(DEVELOPMENT) ## Two and four nodes share 1,000 atoms; one of them is cut off from the database (ARGS)
+	@$(PY) -m chaos.nodes $(ARGS)
+
 .PHONY: check
-check: $(DEVELOPMENT) ## Lint, format, types, migrations, import contracts
+check: $(DEVELOPMENT) ## Lint, format, types, migrations, import contracts, page of states
 	@.venv/bin/ruff check --quiet .
 	@.venv/bin/ruff format --check --quiet .
 	@.venv/bin/mypy
 	@.venv/bin/lint-imports
 	@$(MANAGE) makemigrations --check --dry-run
 	@$(MANAGE) check
+	@$(MANAGE) states --check
 
 .PHONY: system-packages
 system-packages: ## Install the Debian packages that make the product better (needs root): bubblewrap

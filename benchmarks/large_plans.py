@@ -104,7 +104,7 @@ def main() -> None:
     say(f"{'PostgreSQL' if ON_POSTGRES else 'SQLite'}, schedule {arguments.schedule}")
     say("atoms  succeeded  calls   wall s    run s  CPU ms/atom: all  workers+database  runner's peak MB")
     for atoms in arguments.atoms:
-        with tempfile.TemporaryDirectory(prefix="mge-large-") as folder:
+        with tempfile.TemporaryDirectory(prefix="mge-large-", ignore_cleanup_errors=True) as folder:
             figures = measure(atoms, Path(folder), schedule=arguments.schedule)
         say(
             f"{figures.atoms:5}  {figures.succeeded:9}  {figures.calls:5} {figures.wall_s:8.1f} {figures.run_s:8.1f}"

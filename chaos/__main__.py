@@ -9,21 +9,23 @@ import sys
 import tempfile
 import time
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
 from chaos.faults import Kind
 from chaos.private_services import Missing, PrivatePostgres, PrivateRedis, postgres_binaries, redis_binary
 from chaos.report import table, write_json
-from chaos.rounds import Circumstances, Round, RoundRunner, deal, kinds_for
+from chaos.rounds import SMOKE, Circumstances, Round, RoundRunner, deal, kinds_for
 
 ROOT = Path(__file__).resolve().parents[1]
-ENGINES = ("sqlite", "postgres")
+ENGINES = ("sqlite", "postgres", "sqlite+redis", "postgres+redis")
+"""Database, and the queue's broker where that is not the database too."""
 
 
 def main() -> int:
     """The whole campaign."""
     chosen = _arguments()
-    engines = [engine + ("+redis" if chosen.redis else "") for engine in chosen.engines.split(",")]
+    engines = chosen.engines.split(",")
     seed = chosen.seed if chosen.seed is not None else random.SystemRandom().randrange(10**6)
     folder = Path(tempfile.mkdtemp(prefix="mge-chaos-"))
     folder.chmod(0o711)  # PostgreSQL runs as another user when we are root
@@ -62,9 +64,11 @@ def main() -> int:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m chaos", description=__doc__)
-    parser.add_argument("--engines", default="sqlite,postgres", help="sqlite, postgres or both (default)")
-    parser.add_argument("--redis", action="store_true", help="with a Redis as the queue's broker")
-    parser.add_argument("--faults", type=int, default=104, help="how many in all (default 104)")
+    parser.add_argument(
+        "--engines", help=f"comma-separated, of {', '.join(ENGINES)} (default: no sqlite+redis)"
+    )
+    parser.add_argument("--smoke", action="store_true", help="few faults, small plans: three minutes at most")
+    parser.add_argument("--faults", type=int, help="how many in all (default 104, smoke 10)")
     parser.add_argument("--faults-per-round", type=int, default=13, help="in one installation (default 13)")
     parser.add_argument("--seed", type=int, help="repeats a campaign (default: drawn and printed)")
     parser.add_argument("--round", type=int, help="only this one of each engine's rounds")
@@ -77,6 +81,11 @@ def _arguments() -> argparse.Namespace:
         "--capacity", type=int, default=10, help="atoms that one runner holds at most (default 10)"
     )
     chosen = parser.parse_args()
+    chosen.engines = chosen.engines or (
+        "sqlite,postgres+redis" if chosen.smoke else "sqlite,postgres,postgres+redis"
+    )
+    chosen.faults = chosen.faults or (10 if chosen.smoke else 104)
+    chosen.faults_per_round = chosen.faults_per_round or (5 if chosen.smoke else 13)
     for engine in chosen.engines.split(","):
         if engine not in ENGINES:
             parser.error(f"--engines: {engine!r} is none of {', '.join(ENGINES)}")
@@ -120,7 +129,7 @@ def _runner(
         postgres = PrivatePostgres(folder)
         stack.callback(postgres.stop, immediate=True)
         postgres.start()
-    if chosen.redis:
+    if any(engine.endswith("+redis") for engine in engines):
         redis_binary()
         redis = PrivateRedis(folder)
         stack.callback(redis.stop)
@@ -130,7 +139,9 @@ def _runner(
         python=Path(sys.executable),
         folder=folder,
         seed=seed,
-        circumstances=Circumstances(lease_s=chosen.lease, capacity=chosen.capacity),
+        circumstances=replace(
+            SMOKE if chosen.smoke else Circumstances(), lease_s=chosen.lease, capacity=chosen.capacity
+        ),
         postgres=postgres,
         redis=redis,
         say=say,
@@ -141,7 +152,7 @@ def _command(chosen: argparse.Namespace, seed: int) -> str:
     words = [f"--engines {chosen.engines}", f"--faults {chosen.faults}", f"--seed {seed}"]
     words += [f"--faults-per-round {chosen.faults_per_round}", f"--lease {chosen.lease:g}"]
     words += [f"--capacity {chosen.capacity}"]
-    words += ["--redis"] if chosen.redis else []
+    words += ["--smoke"] if chosen.smoke else []
     words += [f"--{name} {getattr(chosen, name)}" for name in ("only", "without") if getattr(chosen, name)]
     return "python -m chaos " + " ".join(words)
 

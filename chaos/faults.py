@@ -116,7 +116,8 @@ class Striker:
         if outside is not None:
             wait()
             fault = self._begin(kind, moment)
-            fault.stopped = None
+            # Runners need Redis only to be woken: without it not one call may be lost.
+            fault.stopped = frozenset() if kind in ON_REDIS else None
             fault.note = outside()
             return self._over(fault)
         node, pid, roles = self._victim(kind)

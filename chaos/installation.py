@@ -90,6 +90,13 @@ class Node:
             text.seek(self._life_begins_at)
             return text.read().decode(errors="replace")
 
+    def is_up(self) -> bool:
+        """Whether its workers are ready. Raises CommandFailed when it has ended."""
+        status = self.ended()
+        if status is not None:
+            raise CommandFailed(f"{self.name} ended ({status}): {self.said().strip()[-500:]}")
+        return "workers ready" in self.said()
+
     def ended(self) -> int | None:
         """Exit status of the supervisor once it has ended."""
         return self._process.poll() if self._process is not None else None

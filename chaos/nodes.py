@@ -149,7 +149,7 @@ class _Stage:
         for node in self.installation.nodes:
             node.start()
         for node in self.installation.nodes:
-            wait_for(lambda node=node: "workers ready" in node.said(), f"{node.name} is up", seconds=START_S)  # type: ignore[misc]
+            wait_for(node.is_up, f"{node.name} is up", seconds=START_S, look_s=0.3)
         settings = {"max_concurrency": self._trial.concurrency, "validators": "syntax", "cache": "off"}
         commands.manage("shell", "-v", "0", "-c", STARTED.format(settings=settings))
         limit = self._trial.concurrency

@@ -53,7 +53,7 @@ def redis_binary() -> Path:
     """Raises Missing."""
     found = shutil.which("redis-server")
     if found is None:
-        raise Missing("redis-server (Debian: redis-server); or run without --redis")
+        raise Missing("redis-server (Debian: redis-server); or choose --engines without +redis")
     return Path(found)
 
 

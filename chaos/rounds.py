@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 import secrets
 import shutil
@@ -9,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from chaos.death_watch import DeathWatch
@@ -25,9 +27,11 @@ from chaos.waiting import InVain, wait_for
 REST_S = 240.0
 """How long the product may take to end everything once no fault comes any more."""
 START_S = 90.0
+UNDER_WAY = 0.8
+"""Share of the faults that wait until calls are in flight; the others may hit a product that is still recovering."""
+UNDER_WAY_S = 15.0
+SPARE_S = 60.0
 STOP_S = 60.0
-FEWEST_OPEN = 30
-"""Atoms not yet ended below which the next plan is started."""
 START = """
 from executions.models import Execution, Masterplan
 from executions.services.start import start_execution
@@ -60,6 +64,12 @@ class Circumstances:
     """The most that a round starts."""
     pause_s: tuple[float, float] = (0.5, 3.0)
     """Between faults."""
+    fewest_open: int = 30
+    """Atoms not yet ended below which the next plan is started."""
+
+
+SMOKE = Circumstances(sizes=(6, 8, 6), plans=6, pause_s=(0.3, 1.5), fewest_open=16)
+"""For a few minutes in all."""
 
 
 @dataclass(slots=True)
@@ -232,26 +242,23 @@ class _Scene:
         for node in self.installation.nodes:
             node.start()
         for node in self.installation.nodes:
-            wait_for(lambda node=node: self._is_up(node), f"{node.name} is up", seconds=START_S, look_s=0.3)  # type: ignore[misc]
-
-    def _is_up(self, node: Node) -> bool:
-        status = node.ended()
-        if status is not None:
-            raise RuntimeError(f"{node.name} ended ({status}): {node.said().strip()[-500:]}")
-        return "workers ready" in node.said()
+            wait_for(node.is_up, f"{node.name} is up", seconds=START_S, look_s=0.3)
 
     def strike_all(self, kinds: Sequence[Kind]) -> None:
         """The faults of this round, one after the other, with work under way at each."""
         rng = self._runner.rng(self._result, "moments")
         for position, kind in enumerate(kinds, start=1):
             self._keep_busy()
-            moment = draw(rng)
+            moment, under_way = draw(rng), rng.random() < UNDER_WAY
             time.sleep(rng.uniform(*self._runner.how.pause_s))
+            if under_way:
+                self._wait_for_calls()
+            self._spare_the_unlucky()
             try:
                 fault = self._striker.strike(
                     kind,
                     moment,
-                    lambda moment=moment: wait_for_moment(moment, self.installation, self._model),  # type: ignore[misc]
+                    partial(wait_for_moment, moment, self.installation, self._model),
                 )
             except (NoVictim, InVain) as error:
                 self._result.missed.append(str(error))
@@ -264,9 +271,28 @@ class _Scene:
                 f"    {position}/{len(kinds)} {kind}{where}, {moment}, {fault.in_flight} calls in flight{note}"
             )
 
+    def _wait_for_calls(self) -> None:
+        """Calls in flight, or as long as it takes to see that there will be none soon."""
+        with contextlib.suppress(InVain):
+            wait_for(lambda: self._model.counts().in_flight, "calls in flight", seconds=UNDER_WAY_S)
+
+    def _spare_the_unlucky(self) -> None:
+        """An atom whose owner died five times ends, as promised: let those end first that are near to it."""
+        with contextlib.suppress(InVain):
+            wait_for(
+                lambda: self._unlucky() == 0, "atoms that lost three owners end", seconds=SPARE_S, look_s=0.2
+            )
+
+    def _unlucky(self) -> int:
+        found: int = self.installation.query(
+            "SELECT COUNT(*) FROM executions_atomrun WHERE deaths >= 3"
+            " AND status IN ('ready', 'generating', 'validating')"
+        )[0][0]
+        return found
+
     def _keep_busy(self) -> None:
         """Start plans until there is enough to do. The product may be in any state meanwhile: it is tried again."""
-        while self._started < len(self._plans) and self._open_atoms() < FEWEST_OPEN:
+        while self._started < len(self._plans) and self._open_atoms() < self._runner.how.fewest_open:
             code = START.format(name=self._plans[self._started].name, settings=SETTINGS)
             deadline = time.monotonic() + START_S
             while True:

@@ -132,9 +132,10 @@ EXECUTION_TRANSITIONS: Mapping[ExecutionStatus, frozenset[ExecutionStatus]] = {
     E.CANCELLED: frozenset(),
 }
 
+# From waiting straight to succeeded: a person's code was to replace accepted code, and a cancellation came first.
 ATOM_TRANSITIONS: Mapping[AtomStatus, frozenset[AtomStatus]] = {
-    A.PENDING: frozenset({A.READY, A.BLOCKED, A.CANCELLED}),
-    A.READY: frozenset({A.GENERATING, A.VALIDATING, A.CANCELLED, A.BLOCKED, A.PENDING}),
+    A.PENDING: frozenset({A.READY, A.BLOCKED, A.CANCELLED, A.SUCCEEDED}),
+    A.READY: frozenset({A.GENERATING, A.VALIDATING, A.CANCELLED, A.BLOCKED, A.PENDING, A.SUCCEEDED}),
     A.GENERATING: frozenset({A.VALIDATING, A.READY, A.SUCCEEDED, A.FAILED, A.CANCELLED, A.DEAD_LETTERED}),
     A.VALIDATING: frozenset({A.GENERATING, A.READY, A.SUCCEEDED, A.FAILED, A.CANCELLED, A.DEAD_LETTERED}),
     A.SUCCEEDED: frozenset({A.PENDING, A.READY}),

@@ -138,9 +138,24 @@ def _database() -> dict[str, Any]:
         # Worker processes keep their connection and heal it by hand; the web process closes it after each request.
         database["CONN_MAX_AGE"] = 0
         database["CONN_HEALTH_CHECKS"] = True
+        database["OPTIONS"] = _over_a_network(database.get("OPTIONS", {}))
     else:
         raise BadSetting("DATABASE_URL: only postgres:// and sqlite:// are supported")
     return database
+
+
+def _over_a_network(options: dict[str, Any]) -> dict[str, Any]:
+    """What keeps one node's broken network its own trouble. Options named in the URL win.
+
+    A client that falls silent within a transaction holds the locks of an execution, and so everybody else on it: the server
+    ends such a session, well before the others' leases do. The client, for its part, notices a peer that is gone.
+    """
+    silent_ms = int(1000 * max(2.0, ENVIRONMENT["MGE_LEASE_SECONDS"] / 3))
+    given = {"connect_timeout": 10, "keepalives_idle": 15, "tcp_user_timeout": 30_000, **options}
+    given["options"] = (
+        f"-c idle_in_transaction_session_timeout={silent_ms} {options.get('options', '')}".strip()
+    )
+    return given
 
 
 DATABASES = {"default": _database()}

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from chaos.private_services import Missing, postgres_binaries
 from tests.ground import ON_POSTGRES, REQUIRED, SCRATCH, SERVER_URL, SHARED_DATA
 
 
@@ -28,6 +29,15 @@ def _postgres_answers() -> bool:
 
 
 @lru_cache(maxsize=1)
+def _without_initdb() -> str:
+    try:
+        postgres_binaries()
+    except Missing as missing:
+        return str(missing)
+    return ""
+
+
+@lru_cache(maxsize=1)
 def _isolation() -> str:
     from executions.validation.sandbox.sandbox import Sandbox
 
@@ -39,6 +49,10 @@ def _missing(name: str) -> str:
     match name:
         case "postgres":
             return "" if _postgres_answers() else "no PostgreSQL server answers at MGE_TEST_DATABASE_URL"
+        case "initdb":
+            return _without_initdb()
+        case "redis":
+            return "" if shutil.which("redis-server") else "redis-server is not installed"
         case "bubblewrap":
             return "" if shutil.which("bwrap") else "bubblewrap is not installed"
         case "sandbox":

@@ -21,7 +21,7 @@ from rest_framework.response import Response
 from executions.api.request_ids import request_id
 from executions.planning.delivery import ExportRefused
 from executions.planning.format import InvalidMasterplan
-from executions.services.errors import InvalidSettings, NotFound, StartRefused
+from executions.services.errors import InvalidRequest, InvalidSettings, NotFound, StartRefused
 from executions.states import WrongState
 
 PROBLEM_TYPE = "application/problem+json"
@@ -92,6 +92,13 @@ def problem_of(exception: Exception, *, original: bool) -> Problem | None:
             return Problem(
                 400, "invalid_settings", _listed(exception.problems), {"problems": _plain(exception.problems)}
             )
+        case InvalidRequest():
+            return Problem(
+                400,
+                "invalid_request",
+                _listed(exception.problems),
+                {"problems": [_placed(problem) for problem in exception.problems]},
+            )
         case StartRefused():
             return Problem(409, "start_refused", str(exception))
         case ExportRefused():
@@ -150,6 +157,14 @@ def _flat(detail: Any, place: str = "") -> list[dict[str, Any]]:
 
 def _plain(problems: Sequence[str]) -> list[dict[str, Any]]:
     return [{"place": "settings", "line": None, "message": problem} for problem in problems]
+
+
+def _placed(problem: str) -> dict[str, Any]:
+    """A problem that begins with the place it was found in, and a colon."""
+    place, colon, message = problem.partition(": ")
+    if not colon or " " in place:
+        return {"place": "", "line": None, "message": problem}
+    return {"place": place, "line": None, "message": message}
 
 
 def _listed(problems: Sequence[str]) -> str:

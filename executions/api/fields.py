@@ -22,6 +22,13 @@ class Truth(serializers.BooleanField):
         return data
 
 
+class Whole(serializers.IntegerField):
+    def to_internal_value(self, data: Any) -> int:
+        if not isinstance(data, int) or isinstance(data, bool):
+            raise serializers.ValidationError("must be a whole number")
+        return super().to_internal_value(data)
+
+
 class UuidText(serializers.UUIDField):
     def to_internal_value(self, data: Any) -> Any:
         if not isinstance(data, str):

@@ -11,7 +11,7 @@ from django.db.models import Q, QuerySet
 from drf_spectacular.utils import extend_schema_field
 
 from executions.models import AtomRun, Execution, Masterplan
-from executions.states import AtomStatus, ExecutionStatus
+from executions.states import Approval, AtomStatus, ExecutionStatus
 
 HIGHEST_WAVE = 1_000_000
 
@@ -84,6 +84,10 @@ class AtomFilter(django_filters.FilterSet):  # type: ignore[misc]  # the package
     status = django_filters.MultipleChoiceFilter(
         choices=[(one.value, one.value) for one in AtomStatus], help_text="repeat it for several"
     )
+    approval = django_filters.ChoiceFilter(
+        choices=[(one.value, one.value) for one in Approval],
+        help_text="`asked`: those that wait for a person now",
+    )
     wave = extend_schema_field({"type": "integer", "minimum": 1, "maximum": HIGHEST_WAVE})(
         django_filters.NumberFilter(min_value=1, max_value=HIGHEST_WAVE, decimal_places=0)
     )
@@ -91,4 +95,4 @@ class AtomFilter(django_filters.FilterSet):  # type: ignore[misc]  # the package
 
     class Meta:
         model = AtomRun
-        fields = ("status", "wave", "search")
+        fields = ("status", "approval", "wave", "search")

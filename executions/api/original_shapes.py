@@ -67,7 +67,7 @@ class _Counted(_OfExecution):
 class _Billed(serializers.Serializer[Execution]):
     total_cost_usd = serializers.SerializerMethodField()
     total_time_seconds = serializers.SerializerMethodField(
-        help_text="from the first claim to the end, or until now"
+        help_text="that it was not at rest, since the first claim"
     )
     started_at = serializers.DateTimeField(allow_null=True)
     completed_at = serializers.DateTimeField(source="ended_at", allow_null=True)
@@ -76,7 +76,7 @@ class _Billed(serializers.Serializer[Execution]):
         return usd(execution.cost_nano_usd)
 
     def get_total_time_seconds(self, execution: Execution) -> float:
-        return seconds_between(execution.started_at, execution.ended_at)
+        return round(execution.ran_seconds, 3)
 
 
 class StatusResponse(_Counted, _Billed):

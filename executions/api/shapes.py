@@ -9,12 +9,12 @@ from rest_framework import serializers
 
 from executions.api import words
 from executions.api.fields import Body, Text
-from executions.api.original_shapes import seconds_between
 from executions.models import Atom, AtomRun, Attempt, Call, Execution, Issue, Masterplan, Wave
-from executions.services.explain import why_waiting
+from executions.services.explain import MOST_ASKED, approvals_asked, why_waiting
 from executions.services.reports import event_json, usd
 
 LONGEST_WHY = 1000
+APPROVAL = "by a person: empty where none is needed, else needed, asked (it waits for it) or given"
 
 
 @extend_schema_field({"type": "string", "maxLength": LONGEST_WHY, "pattern": "^[^\\u0000]*$"})
@@ -123,7 +123,13 @@ class ExecutionSummary(serializers.ModelSerializer[Execution]):
     completion_percent = serializers.FloatField()
     precision_percent = serializers.FloatField(help_text="succeeded of all atoms")
     cost_usd = serializers.SerializerMethodField()
-    seconds = serializers.SerializerMethodField(help_text="from the first claim to the end, or until now")
+    seconds = serializers.SerializerMethodField(help_text="that it was not at rest, until now where it runs")
+    forked_from = serializers.UUIDField(
+        source="forked_from_id", allow_null=True, help_text="the execution whose results it took over"
+    )
+    ran_seconds = serializers.SerializerMethodField(
+        help_text="that it was not at rest, before `running_since`"
+    )
     seq = serializers.IntegerField(help_text="number of the last event")
 
     class Meta:
@@ -143,8 +149,13 @@ class ExecutionSummary(serializers.ModelSerializer[Execution]):
             "atoms_unsuccessful",
             "completion_percent",
             "precision_percent",
+            "cache_hits",
             "cost_usd",
             "seconds",
+            "ran_seconds",
+            "running_since",
+            "forked_from",
+            "forked_at_wave",
             "seq",
             "created_at",
             "started_at",
@@ -156,7 +167,20 @@ class ExecutionSummary(serializers.ModelSerializer[Execution]):
         return usd(execution.cost_nano_usd)
 
     def get_seconds(self, execution: Execution) -> float:
-        return seconds_between(execution.started_at, execution.ended_at)
+        return round(execution.ran_seconds, 3)
+
+    def get_ran_seconds(self, execution: Execution) -> float:
+        return execution.ran_ms / 1000
+
+
+class AskedShape(serializers.Serializer[Any]):
+    """Approve with `POST …/approve/`."""
+
+    waves = serializers.ListField(child=serializers.IntegerField())
+    atoms = serializers.ListField(
+        child=serializers.CharField(),
+        help_text=f"keys, at most {MOST_ASKED}; `GET …/atoms/?approval=asked` has all",
+    )
 
 
 class ExecutionDetail(ExecutionSummary):
@@ -167,11 +191,13 @@ class ExecutionDetail(ExecutionSummary):
     )
     budget_usd = serializers.SerializerMethodField(help_text="the execution pauses at this cost")
     config = serializers.DictField(help_text="frozen when it started")
+    approvals_asked = serializers.SerializerMethodField(help_text="what waits for a person's approval now")
 
     class Meta(ExecutionSummary.Meta):
         fields: tuple[str, ...] = (
             *ExecutionSummary.Meta.fields,
             "waits_for",
+            "approvals_asked",
             "run_number",
             "schedule",
             "max_concurrency",
@@ -187,7 +213,6 @@ class ExecutionDetail(ExecutionSummary):
             "attempts_passed",
             "retries_total",
             "retries_passed",
-            "cache_hits",
             "calls_total",
             "input_tokens",
             "output_tokens",
@@ -199,6 +224,10 @@ class ExecutionDetail(ExecutionSummary):
 
     def get_waits_for(self, execution: Execution) -> str:
         return why_waiting(execution)
+
+    @extend_schema_field(AskedShape)
+    def get_approvals_asked(self, execution: Execution) -> Any:
+        return AskedShape(approvals_asked(execution)).data
 
     def get_reserved_usd(self, execution: Execution) -> float:
         return usd(execution.reserved_nano_usd)
@@ -212,12 +241,14 @@ class ExecutionDetail(ExecutionSummary):
 
 class WaveShape(serializers.ModelSerializer[Wave]):
     status = serializers.ChoiceField(choices=words.WAVE_STATUSES)
+    approval = serializers.CharField(help_text=APPROVAL)
 
     class Meta:
         model = Wave
         fields: tuple[str, ...] = (
             "number",
             "status",
+            "approval",
             "atoms_total",
             "atoms_succeeded",
             "atoms_unsuccessful",
@@ -233,6 +264,7 @@ class AtomSummary(serializers.ModelSerializer[AtomRun]):
     status = serializers.ChoiceField(choices=words.ATOM_STATUSES)
     assurance = serializers.CharField(help_text="of a succeeded atom: tested or static")
     reason = serializers.CharField(help_text="why it ended, in one word")
+    approval = serializers.CharField(help_text=APPROVAL)
 
     class Meta:
         model = AtomRun
@@ -245,6 +277,8 @@ class AtomSummary(serializers.ModelSerializer[AtomRun]):
             "assurance",
             "reason",
             "error",
+            "approval",
+            "generation",
             "attempts",
             "target_path",
             "not_before",
@@ -301,6 +335,13 @@ class CallShape(serializers.ModelSerializer[Call]):
 
 class AttemptShape(serializers.ModelSerializer[Attempt]):
     status = serializers.ChoiceField(choices=words.ATTEMPT_STATUSES)
+    kind = serializers.ChoiceField(
+        choices=words.ATTEMPT_KINDS, help_text="who wrote the code; only the model's attempts are counted"
+    )
+    author = serializers.CharField(help_text="the person who supplied the code")
+    origin = serializers.UUIDField(
+        allow_null=True, help_text="the attempt whose accepted answer this is, taken from cache or fork"
+    )
     rung = serializers.DictField(help_text="what this attempt does differently")
     tests_passed = serializers.ListField(child=serializers.CharField())
     issues = IssueShape(many=True)
@@ -313,6 +354,8 @@ class AttemptShape(serializers.ModelSerializer[Attempt]):
             "generation",
             "number",
             "kind",
+            "author",
+            "origin",
             "status",
             "superseded",
             "strategy",

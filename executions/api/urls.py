@@ -7,7 +7,7 @@ from drf_spectacular.utils import extend_schema
 from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 
-from executions.api import events, executions, masterplans, nodes, original
+from executions.api import events, executions, masterplans, nodes, original, repair
 from executions.api.documentation_pages import DocsView, SchemaView
 from executions.api.views import ApiView
 from executions.services.errors import NotFound
@@ -50,12 +50,19 @@ OWN = (
     *_both("v2/executions/<str:execution_id>", executions.OneExecution, "execution"),
     *_both("v2/executions/<str:execution_id>/waves", executions.Waves, "execution-waves"),
     *_both("v2/executions/<str:execution_id>/atoms", executions.Atoms, "execution-atoms"),
+    # Before the route of one atom, which would take the last word for a part of its key.
+    *_both("v2/executions/<str:execution_id>/atoms/<path:atom>/code", repair.SuppliedCode, "execution-code"),
     *_both("v2/executions/<str:execution_id>/atoms/<path:atom>", executions.OneAtom, "execution-atom"),
     *_both("v2/executions/<str:execution_id>/events", events.Events, "execution-events"),
     *_both("v2/executions/<str:execution_id>/export", executions.Export, "execution-export"),
     *_both("v2/executions/<str:execution_id>/pause", executions.Pause, "execution-pause"),
     *_both("v2/executions/<str:execution_id>/resume", executions.Resume, "execution-resume"),
     *_both("v2/executions/<str:execution_id>/cancel", executions.Cancel, "execution-cancel"),
+    *_both("v2/executions/<str:execution_id>/retry", repair.Retry, "execution-retry"),
+    *_both("v2/executions/<str:execution_id>/retry/preview", repair.RetryPreview, "execution-retry-preview"),
+    *_both("v2/executions/<str:execution_id>/rollback", repair.Rollback, "execution-rollback"),
+    *_both("v2/executions/<str:execution_id>/fork", repair.Fork, "execution-fork"),
+    *_both("v2/executions/<str:execution_id>/approve", repair.Approve, "execution-approve"),
 )
 urlpatterns = [
     path("schema/", SchemaView.as_view(), name="schema"),

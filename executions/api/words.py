@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
-from executions.states import ORIGINAL_WORD, AtomStatus, AttemptStatus, ExecutionStatus, WaveStatus
+from executions.states import (
+    ORIGINAL_WORD,
+    AtomStatus,
+    AttemptKind,
+    AttemptStatus,
+    ExecutionStatus,
+    WaveStatus,
+)
 
 EXECUTION_STATUSES = [one.value for one in ExecutionStatus]
 ORIGINAL_STATUSES = sorted(set(ORIGINAL_WORD.values()))
 WAVE_STATUSES = [one.value for one in WaveStatus]
 ATOM_STATUSES = [one.value for one in AtomStatus]
 ATTEMPT_STATUSES = [one.value for one in AttemptStatus]
+ATTEMPT_KINDS = [one.value for one in AttemptKind]

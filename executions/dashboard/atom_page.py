@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
@@ -14,11 +14,25 @@ from django.urls import reverse
 
 from executions.dashboard.highlighting import Code, CodeLine, Diff, compare, highlight
 from executions.dashboard.links import atom_part, find_atom_run
+from executions.dashboard.mending import code_to_mend, hindrance, retry_address
 from executions.dashboard.signed_in import is_partial, signed_in
+from executions.dashboard.steering import steering
 from executions.findings import Severity
 from executions.live.feed import one_moment
 from executions.models import AtomRun, Attempt, Call, Execution, Issue
-from executions.states import ATOM_ENDED, AtomStatus, AttemptKind
+from executions.permissions import Right, may
+from executions.states import (
+    ATOM_ENDED,
+    ATOM_LEASED,
+    EXECUTION_ENDED,
+    Approval,
+    AtomStatus,
+    AttemptKind,
+    ExecutionStatus,
+)
+
+if TYPE_CHECKING:
+    from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 
 PARAMETERS = ("temperature", "effort", "max_tokens")
 """What a rung may ask for, in the order shown."""
@@ -72,13 +86,16 @@ class AttemptView:
     calls: tuple[CallRow, ...]
     diff: Diff | None
     """Against the code of the attempt before; None where there is no other code to compare with."""
-    compared_with: int | None
+    compared_with: str
+    origin: str
+    """Address of the attempt that this answer was taken over from, where the user may see it."""
 
     @property
     def version(self) -> str:
         """Changes whenever anything that is shown of the attempt changes."""
         open_calls = sum(1 for row in self.calls if not row.call.outcome)
-        return f"{self.attempt.status}.{self.attempt.superseded}.{len(self.calls)}.{open_calls}"
+        replaced = self.attempt.superseded
+        return f"{self.attempt.status}.{replaced}.{len(self.calls)}.{open_calls}.{len(self.issues)}"
 
     @property
     def cost_nano_usd(self) -> int:
@@ -102,6 +119,18 @@ class AttemptView:
 
 
 @dataclass(frozen=True, slots=True)
+class Generation:
+    """Attempts that a retry or a rollback replaced."""
+
+    number: int
+    attempts: tuple[AttemptView, ...]
+
+    @property
+    def version(self) -> str:
+        return " ".join(view.version for view in self.attempts)
+
+
+@dataclass(frozen=True, slots=True)
 class Neighbour:
     """An atom that this one builds on, or that builds on this one."""
 
@@ -119,7 +148,7 @@ def atom_page(request: HttpRequest, execution_id: uuid.UUID, part: str) -> HttpR
         run = find_atom_run(execution, part)
         if run is None:
             raise Http404
-        attempts = attempt_views(run)
+        attempts = attempt_views(run, request.user)
         depends_on, dependents = _neighbours(execution, run)
     language = run.atom.language
     context = {
@@ -129,7 +158,9 @@ def atom_page(request: HttpRequest, execution_id: uuid.UUID, part: str) -> HttpR
         "run": run,
         "atom": run.atom,
         "ended": run.status in ATOM_ENDED,
-        "attempts": attempts,
+        "attempts": [one for one in attempts if one.attempt.generation == run.generation],
+        "history": _history(attempts, run.generation),
+        **_mending(request, execution, run),
         "depends_on": depends_on,
         "dependents": dependents,
         "signature": highlight(run.atom.signature, language),
@@ -153,23 +184,73 @@ def raw_code(request: HttpRequest, attempt_id: uuid.UUID) -> HttpResponse:
     return response
 
 
-def attempt_views(run: AtomRun) -> list[AttemptView]:
+def attempt_views(run: AtomRun, user: AbstractBaseUser | AnonymousUser) -> list[AttemptView]:
     """All attempts at an atom, oldest first, those that a retry replaced included."""
-    rows = (
+    rows = list(
         Attempt.objects.filter(atom_run=run)
         .order_by("generation", "started_at", "number")
         .prefetch_related("issues", "calls")
     )
+    origins = _origins({row.origin for row in rows if row.origin is not None}, user)
     views: list[AttemptView] = []
     before: Attempt | None = None
     for attempt in rows:
-        views.append(_attempt_view(attempt, before, run.atom.language))
+        origin = "" if attempt.origin is None else origins.get(attempt.origin, "")
+        views.append(_attempt_view(attempt, before, run.atom.language, origin))
         if attempt.code:
             before = attempt
     return views
 
 
-def _attempt_view(attempt: Attempt, before: Attempt | None, language: str) -> AttemptView:
+def _origins(ids: set[uuid.UUID], user: AbstractBaseUser | AnonymousUser) -> dict[uuid.UUID, str]:
+    """Addresses of these attempts on their atoms' pages; the invisible have none."""
+    rows = Attempt.objects.visible_to(user).filter(pk__in=ids).select_related("atom_run") if ids else ()
+    found = {}
+    for row in rows:
+        part = atom_part(row.atom_run.key, row.atom_run.pk)
+        page = reverse("dashboard:atom", args=[row.execution_id, part])
+        found[row.pk] = f"{page}#{_anchor(row)}"
+    return found
+
+
+def _history(attempts: Sequence[AttemptView], generation: int) -> list[Generation]:
+    """What was replaced, the newest first."""
+    by_number: dict[int, list[AttemptView]] = {}
+    for view in attempts:
+        if view.attempt.generation != generation:
+            by_number.setdefault(view.attempt.generation, []).append(view)
+    return [Generation(number, tuple(views)) for number, views in sorted(by_number.items(), reverse=True)]
+
+
+def _mending(request: HttpRequest, execution: Execution, run: AtomRun) -> dict[str, Any]:
+    """What a person may do for the atom now."""
+    status = ExecutionStatus(execution.status)
+    operates = may(request.user, Right.OPERATE)
+    tried = run.status in ATOM_ENDED or run.started_at is not None
+    can_retry = steering(status).retry and tried and run.status not in (AtomStatus.BLOCKED, *ATOM_LEASED)
+    waits = run.approval in (Approval.NEEDED, Approval.ASKED) and status not in EXECUTION_ENDED
+    kept_out = hindrance(execution, run)
+    return {
+        "may_operate": operates,
+        "can_retry": operates and can_retry,
+        "can_approve": operates and waits and status is not ExecutionStatus.CANCELLING,
+        "can_mend": operates and not kept_out,
+        "hindrance": kept_out,
+        "code_to_mend": code_to_mend(run) if operates and not kept_out else "",
+        "retry_address": retry_address(execution, run.key),
+    }
+
+
+def _compared_with(before: Attempt | None, attempt: Attempt) -> str:
+    if before is None:
+        return ""
+    number = f"attempt {before.number}"
+    return (
+        number if before.generation == attempt.generation else f"{number} of generation {before.generation}"
+    )
+
+
+def _attempt_view(attempt: Attempt, before: Attempt | None, language: str, origin: str) -> AttemptView:
     code = highlight(attempt.code, language)
     issues = tuple(
         sorted(attempt.issues.all(), key=lambda one: (SEVERITIES.index(Severity(one.severity)), one.ordinal))
@@ -183,7 +264,8 @@ def _attempt_view(attempt: Attempt, before: Attempt | None, language: str) -> At
         issues=issues,
         calls=tuple(CallRow(call, tuple(_parameters(call))) for call in attempt.calls.all()),
         diff=compare(before.code, attempt.code, language) if comparable and before is not None else None,
-        compared_with=before.number if before is not None else None,
+        compared_with=_compared_with(before, attempt),
+        origin=origin,
     )
 
 

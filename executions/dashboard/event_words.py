@@ -7,13 +7,26 @@ from typing import Any
 
 from executions.models import Event
 
+CONTROL_WORDS: Mapping[str, str] = {
+    "approve": "approved",
+    "fork": "forked",
+    "review": "code supplied",
+    "rollback": "rolled back",
+}
+"""Where the sentence does not begin with the stored word."""
+
 
 def sentence(event: Event) -> str:
     """What happened, without where: wave, atom and attempt have columns of their own."""
     data: Mapping[str, Any] = event.data
     match event.type:
         case "execution.created":
-            return f"created by {data.get('who', 'command')}: {data.get('atoms')} atoms in {data.get('waves')} waves"
+            taken = f", forked at wave {data.get('at_wave')}" if data.get("forked_from") else ""
+            return f"created by {data.get('who', 'command')}: {data.get('atoms')} atoms in {data.get('waves')} waves{taken}"
+        case "execution.building":
+            return f"being stored: {data.get('stored')} of {data.get('atoms')} atoms"
+        case "execution.built":
+            return f"stored: {data.get('atoms')} atoms"
         case "execution.building":
             return f"{data.get('stored')} of {data.get('atoms')} atoms are stored"
         case "execution.built":
@@ -23,8 +36,10 @@ def sentence(event: Event) -> str:
         case "execution.pausing" | "execution.paused":
             word = event.type.partition(".")[2]
             return f"{word}: {data['reason']}" if data.get("reason") else word
-        case "execution.resumed" | "execution.reopened":
-            return event.type.partition(".")[2]
+        case "execution.resumed":
+            return "resumed"
+        case "execution.reopened":
+            return "runs again" + (f", run {data['run_number']}" if data.get("run_number") else "")
         case "execution.ended":
             return f"{data.get('status')}: {data.get('succeeded')} of {data.get('atoms')} atoms succeeded"
         case "wave.started":
@@ -36,8 +51,13 @@ def sentence(event: Event) -> str:
             return f"{data.get('status')}: {data['succeeded']} succeeded" + (
                 f", {bad} did not" if bad else ""
             )
+        case "wave.reopened":
+            return "opened again" if data.get("status") == "running" else "waits for its turn again"
         case "atom.started":
             return "started"
+        case "atom.reopened":
+            was = str(data.get("was", "")).replace("dead_lettered", "dead-lettered")
+            return "opened again" + (f", was {was}" if was else "")
         case "atom.ended":
             return _ending(data)
         case "attempt.started" if data.get("kind") == "cache":
@@ -59,6 +79,12 @@ def sentence(event: Event) -> str:
             return "given back, to be gone on with"
         case "attempt.overran":
             return f"took longer than {data.get('limit_s'):g} s"
+        case "approval.requested":
+            return "waits for approval"
+        case "lease.lost":
+            return "its owner is gone: taken back"
+        case "lease.late_write":
+            return f"a former owner came late with its {data.get('what')}: refused"
         case "call.answered":
             return f"answered in {data.get('output_tokens')} tokens"
         case "call.failed":
@@ -69,11 +95,28 @@ def sentence(event: Event) -> str:
             )
         case kind if kind.startswith("control."):
             why = f": {data['why']}" if data.get("why") else ""
-            return f"{data.get('what', kind.partition('.')[2])} by {data.get('who')}{why}"
+            what = data.get("what", kind.partition(".")[2])
+            return f"{CONTROL_WORDS.get(what, what)}{_extent(data)} by {data.get('who')}{why}"
         case _:
             return ", ".join(
                 f"{key} {value}" for key, value in sorted(data.items()) if value not in (None, "", [], {})
             )
+
+
+def _extent(data: Mapping[str, Any]) -> str:
+    """What a retry, a rollback or a fork is about."""
+    match data.get("what"):
+        case "retry" | "rollback":
+            again = data.get("generated") or 0
+            atoms = f"{again} {'atom' if again == 1 else 'atoms'} again"
+            if data.get("revived"):
+                atoms += f", {data['revived']} no longer blocked"
+            place = f" to the end of wave {data.get('to_wave')}" if data["what"] == "rollback" else ""
+            return f"{place} ({atoms})"
+        case "fork":
+            return f" as {str(data.get('fork', ''))[-8:]}"
+        case _:
+            return ""
 
 
 def _ending(data: Mapping[str, Any]) -> str:

@@ -9,22 +9,23 @@ from urllib.parse import urlencode
 
 from django.db.models import Q, QuerySet, Sum
 from django.http import HttpRequest, HttpResponse, QueryDict
-from django.shortcuts import get_object_or_404, render
+from django.shortcuts import render
 from django.urls import reverse
 
 from executions.dashboard.event_words import sentence
 from executions.dashboard.links import atom_part, key_part
+from executions.dashboard.mending import asked_context, find_execution
 from executions.dashboard.signed_in import is_partial, signed_in
 from executions.dashboard.steering import steering, steering_by_state
 from executions.generation.prices import PriceKind, is_scripted
 from executions.live.feed import one_moment
 from executions.models import AtomRun, Call, Event, Execution, Wave
-from executions.permissions import Right, may
 from executions.services.explain import why_waiting
-from executions.states import EXECUTION_ENDED, AtomStatus, ExecutionStatus
+from executions.states import EXECUTION_ENDED, Approval, AtomStatus, ExecutionStatus
 
 ATOMS_A_PAGE = 100
 EVENTS_ON_PAGE = 200
+FORKS_SHOWN = 5
 NOT_SUCCEEDED = "unsuccessful"
 """Stands for every end but success."""
 IN_WORK = "working"
@@ -33,8 +34,11 @@ GROUPS = {
     IN_WORK: (AtomStatus.GENERATING, AtomStatus.VALIDATING),
     NOT_SUCCEEDED: (AtomStatus.FAILED, AtomStatus.BLOCKED, AtomStatus.CANCELLED, AtomStatus.DEAD_LETTERED),
 }
+ASKED = "asked"
+"""Stands for atoms that wait for a person's approval."""
 ATOM_CHOICES: tuple[tuple[str, str], ...] = (
     ("", "any state"),
+    (ASKED, "waits for approval"),
     (IN_WORK, "in work"),
     (NOT_SUCCEEDED, "ended without success"),
     *((status.value, status.value.replace("dead_lettered", "dead-lettered")) for status in AtomStatus),
@@ -105,7 +109,9 @@ class AtomFilters:
         return "?" + urlencode({key: value for key, value in wanted.items() if value})
 
     def apply(self, rows: QuerySet[AtomRun]) -> QuerySet[AtomRun]:
-        if self.status in GROUPS:
+        if self.status == ASKED:
+            rows = rows.filter(approval=Approval.ASKED, status=AtomStatus.PENDING)
+        elif self.status in GROUPS:
             rows = rows.filter(status__in=GROUPS[self.status])
         elif self.status:
             rows = rows.filter(status=self.status)
@@ -120,25 +126,31 @@ class AtomFilters:
 @signed_in
 def execution_page(request: HttpRequest, execution_id: uuid.UUID) -> HttpResponse:
     with one_moment():
-        execution = _execution(request, execution_id)
+        execution = find_execution(request, execution_id)
         base = reverse("dashboard:execution", args=[execution.pk])
+        visible: QuerySet[Execution] = Execution.objects.visible_to(request.user)
         atoms = _atom_table(execution, AtomFilters.of(request.GET))
         if is_partial(request) and request.headers.get("HX-Target") == "atoms":
             return render(
                 request, "dashboard/_atom_table.html", {"execution": execution, "base": base, **atoms}
             )
         status = ExecutionStatus(execution.status)
+        asked = asked_context(request, execution)
         context: dict[str, Any] = {
-            "execution": execution,
+            **asked,
             "base": base,
             "ended": status in EXECUTION_ENDED,
             "waves": _waves(execution),
             "events": event_rows(_latest_events(execution, before=None)),
-            "why_waiting": why_waiting(execution),
+            # What waits for a person is said by itself, with the button.
+            "why_waiting": "" if asked["asked"].waiting else why_waiting(execution),
+            "can_retry_failed": steering(status).retry
+            and execution.atoms_failed + execution.atoms_dead_lettered > 0,
+            "source": _source(request, execution),
+            "forks": list(visible.filter(forked_from=execution).order_by("pk")[: FORKS_SHOWN + 1]),
             "price_kind": _price_kind(execution),
             "tested": _tested_percent(execution),
             "tokens": execution.input_tokens + execution.output_tokens,
-            "may_operate": may(request.user, Right.OPERATE),
             "steering": steering(status),
             "steering_by_state": steering_by_state(),
             **atoms,
@@ -150,7 +162,7 @@ def execution_page(request: HttpRequest, execution_id: uuid.UUID) -> HttpRespons
 @signed_in
 def event_page(request: HttpRequest, execution_id: uuid.UUID) -> HttpResponse:
     """The whole log, page by page backwards; a piece of it when the log on the execution page asks for earlier events."""
-    execution = _execution(request, execution_id)
+    execution = find_execution(request, execution_id)
     given = request.GET.get("before", "")
     before = int(given) if given.isdecimal() and len(given) < 19 else None
     events = event_rows(_latest_events(execution, before=before))
@@ -171,9 +183,12 @@ def event_rows(events: list[Event]) -> list[EventRow]:
     return [EventRow(one, sentence(one), key_part(one.atom)) for one in events]
 
 
-def _execution(request: HttpRequest, execution_id: uuid.UUID) -> Execution:
+def _source(request: HttpRequest, execution: Execution) -> Execution | None:
+    """The execution that this one was forked from, where the user may see it."""
+    if execution.forked_from_id is None:
+        return None
     rows: QuerySet[Execution] = Execution.objects.visible_to(request.user)
-    return get_object_or_404(rows.select_related("masterplan", "owner"), pk=execution_id)
+    return rows.filter(pk=execution.forked_from_id).first()
 
 
 def _latest_events(execution: Execution, *, before: int | None) -> list[Event]:

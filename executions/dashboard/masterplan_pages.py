@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from django.contrib import messages
-from django.db.models import Count, OuterRef, QuerySet, Subquery
+from django.db.models import Case, Count, F, OuterRef, QuerySet, Subquery, Value, When
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_http_methods
@@ -23,6 +23,12 @@ from executions.services.masterplans import store_masterplans
 from executions.services.start import start_execution
 
 PAGE = 50
+HOW_IT_WENT = Case(
+    When(atoms_succeeded=F("atoms_total"), then=Value("all")),
+    When(atoms_succeeded=0, then=Value("none")),
+    default=Value("some"),
+)
+"""As the filter `outcome` says of an execution that has ended."""
 EXECUTIONS_SHOWN = 10
 ATOMS_SHOWN = 5_000
 """Atoms of a plan that its page lists."""
@@ -55,6 +61,7 @@ def masterplan_list(request: HttpRequest) -> HttpResponse:
             executions_total=Subquery(counted.values("number")),
             last_execution=Subquery(runs.values("pk")[:1]),
             last_status=Subquery(runs.values("status")[:1]),
+            last_outcome=Subquery(runs.values(how=HOW_IT_WENT)[:1]),
         )[: PAGE + 1]
     )
     more = len(found) > PAGE

@@ -1,10 +1,10 @@
-"""Pause, resume and cancel from a page: which of them fit the state, and the forms that ask for them."""
+"""Pause, resume and cancel from a page; and what of all that people may do fits which state."""
 
 from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from django.contrib import messages
@@ -37,14 +37,22 @@ class Steering:
     pause: bool
     resume: bool
     cancel: bool
+    retry: bool
+    rollback: bool
+    review: bool
+    """Code may be supplied by hand."""
     note: str
 
 
 def steering(status: ExecutionStatus) -> Steering:
+    final = status in (S.CANCELLING, S.CANCELLED)
     return Steering(
         pause=may_follow(status, S.PAUSING) or status is S.PENDING,
         resume=status in (S.PAUSING, S.PAUSED),
         cancel=may_follow(status, S.CANCELLING),
+        retry=not final,
+        rollback=status in (S.PAUSED, S.COMPLETED, S.FAILED),
+        review=not final and status is not S.PENDING,
         note=NOTES.get(status, ""),
     )
 
@@ -54,22 +62,13 @@ NOTES: Mapping[ExecutionStatus, str] = {
     S.CANCELLING: "Calls in flight are being aborted.",
     S.COMPLETED: "Ended: nothing to pause or cancel.",
     S.FAILED: "Ended: nothing to pause or cancel.",
-    S.CANCELLED: "Cancelled: that is final.",
+    S.CANCELLED: "Cancelled: that is final; a fork may go on from here.",
 }
 
 
 def steering_by_state() -> dict[str, Any]:
     """Every state's buttons and note, for the script that follows the state."""
-    table = {}
-    for status in S:
-        one = steering(status)
-        table[status.value] = {
-            "pause": one.pause,
-            "resume": one.resume,
-            "cancel": one.cancel,
-            "note": one.note,
-        }
-    return table
+    return {status.value: asdict(steering(status)) for status in S}
 
 
 @signed_in

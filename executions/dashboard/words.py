@@ -7,11 +7,13 @@ import uuid
 from datetime import datetime, timedelta
 from decimal import Decimal
 from itertools import pairwise
+from typing import Protocol
 
 from django import template
 
 from executions.dashboard.links import short_id
 from executions.dashboard.visible_text import visible
+from executions.models import Execution
 
 register = template.Library()
 NANO = 1_000_000_000
@@ -89,6 +91,37 @@ def milliseconds(amount: float | None) -> str:
 def since(end: datetime | None, start: datetime | None) -> str:
     """`{{ row.ended_at|since:row.started_at }}`: the time between, a dash while one is missing."""
     return NOTHING if end is None or start is None else duration(end - start)
+
+
+class Counted(Protocol):
+    """An execution or a wave."""
+
+    atoms_total: int
+    atoms_succeeded: int
+
+    @property
+    def atoms_unsuccessful(self) -> int: ...
+
+
+@register.filter
+def outcome(counted: Counted) -> str:
+    """How it went: `all` (whatever has ended has succeeded), `some`, `none` (all has ended, nothing has succeeded)."""
+    if not counted.atoms_unsuccessful:
+        return "all"
+    nothing = counted.atoms_succeeded == 0 and counted.atoms_unsuccessful == counted.atoms_total
+    return "none" if nothing else "some"
+
+
+@register.filter
+def ran(execution: Execution) -> str:
+    """How long it was not at rest; a dash before it has begun."""
+    return duration(execution.ran_seconds) if execution.ran_ms or execution.running_since else NOTHING
+
+
+@register.filter
+def ran_before(execution: Execution) -> str:
+    """Seconds that it was not at rest, before the time since when it runs: for the script that counts on."""
+    return str(execution.ran_ms / 1000)
 
 
 @register.filter

@@ -112,21 +112,24 @@ def load_atoms(execution: ExecutionContext, claims: Sequence[ClaimedAtom]) -> li
     """Contexts of claims of one execution, in six queries whatever their number."""
     graph = plan_graph(execution.masterplan_id)
     specs = _specs(graph, [claim.key for claim in claims])
-    ancestors = {claim.key: graph.ancestors(claim.key) for claim in claims}
+    # Tests run against everything that the atom builds on; without them only its own file is put together.
+    runs_tests = execution.configuration.runs_tests
+    ancestors = {
+        claim.key: graph.ancestors(claim.key) if runs_tests else graph.ancestors_in_its_file(claim.key)
+        for claim in claims
+    }
     direct = {one for claim in claims for one in specs[claim.key].depends_on}
-    # Tests run against everything that the atom builds on; a prompt shows direct dependencies only.
-    wanted = (
-        {one for found in ancestors.values() for one in found}
-        if execution.configuration.runs_tests
-        else direct
-    )
+    wanted = direct.union(*ancestors.values())
     code = _accepted_code(execution.id, wanted)
     described = _specs(graph, sorted(direct))
     tried = _tried([claim for claim in claims if claim.attempts or claim.fence > 1])
     contexts = []
     for claim in claims:
         spec = specs[claim.key]
-        files, same_file = _files(graph, ancestors[claim.key], code, claim.key) if wanted else ({}, ())
+        if runs_tests:
+            files, same_file = _files(graph, ancestors[claim.key], code, claim.key)
+        else:
+            files, same_file = {}, tuple((one, code[one]) for one in ancestors[claim.key] if one in code)
         history, open_attempt = tried.get(claim.run_id, ([], None))
         contexts.append(
             AtomContext(

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import uuid
 from datetime import timedelta
-from functools import partial
 
 from django.conf import settings
 from django.db import connection, transaction
@@ -36,5 +35,10 @@ def send(task: str, *arguments: str | int) -> None:
     if "orm" in settings.Q_CLUSTER:
         async_task(task, *arguments)
     else:
-        # Robust: a queue that is away is logged, and must not fail what has been committed.
-        transaction.on_commit(partial(async_task, task, *arguments), robust=True)
+
+        def enqueue() -> None:
+            async_task(task, *arguments)
+
+        # Robust: a queue that is away is logged, and must not fail what has been committed. A function with a name: Django
+        # asks for it when it logs.
+        transaction.on_commit(enqueue, robust=True)

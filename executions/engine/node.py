@@ -106,6 +106,14 @@ def present_nodes() -> list[Node]:
     return list(Node.objects.filter(heartbeat_at__gte=since, stopped_at__isnull=True))
 
 
+def idle_workers() -> int:
+    """How many workers, on all nodes that take work, said lately that they have nothing to do."""
+    nodes = [node.pk for node in live_nodes()]
+    with connection.cursor() as cursor:
+        since = dialect.now(cursor) - ALIVE
+    return NodeWorker.objects.filter(node__in=nodes, busy_since=None, beat_at__gte=since).count()
+
+
 def claims_nothing() -> bool:
     """Asked by a runner in a worker process: is its node told to stop, without a guard, or of another schema version?"""
     if _this is not None and _this.orphaned:

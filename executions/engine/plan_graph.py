@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections import Counter
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -23,6 +24,8 @@ class PlanNode:
 class PlanGraph:
     nodes: dict[str, PlanNode]
     dependents: dict[str, tuple[str, ...]]
+    shared_paths: frozenset[str]
+    """Target paths that several atoms share."""
 
     def ancestors(self, key: str) -> list[str]:
         """Every atom that this one builds on, directly or not, dependencies first."""
@@ -34,6 +37,13 @@ class PlanGraph:
                 found.add(one)
                 stack.extend(self.nodes[one].depends_on)
         return sorted(found, key=lambda one: self.nodes[one].rank)
+
+    def ancestors_in_its_file(self, key: str) -> list[str]:
+        """Those of them that share its target path."""
+        path = self.nodes[key].target_path
+        if path not in self.shared_paths:
+            return []
+        return [one for one in self.ancestors(key) if self.nodes[one].target_path == path]
 
 
 @lru_cache(maxsize=8)
@@ -48,7 +58,12 @@ def plan_graph(masterplan_id: uuid.UUID) -> PlanGraph:
         nodes[key] = PlanNode(atom_id, tuple(depends_on), target_path, rank)
         for one in depends_on:
             dependents.setdefault(one, []).append(key)
-    return PlanGraph(nodes, {key: tuple(sorted(found)) for key, found in dependents.items()})
+    atoms_at = Counter(node.target_path for node in nodes.values())
+    return PlanGraph(
+        nodes,
+        {key: tuple(sorted(found)) for key, found in dependents.items()},
+        frozenset(path for path, count in atoms_at.items() if count > 1),
+    )
 
 
 def dependents_of(masterplan_id: uuid.UUID, key: str) -> tuple[str, ...]:

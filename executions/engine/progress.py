@@ -184,7 +184,7 @@ def _cancel_reviews(unit: ExecutionTransaction, execution: LockedExecution) -> N
     """Those that wait for the verdict on a person's code and have been accepted before keep what they have."""
     unit.cursor.execute(
         "SELECT r.id, r.key, r.wave FROM executions_atomrun r JOIN executions_attempt a ON a.atom_run_id = r.id"
-        " WHERE r.execution_id = %s AND r.status = 'ready' AND a.kind = 'person' AND a.status = 'running'",
+        " WHERE r.execution_id = %s AND r.status IN ('pending', 'ready') AND a.kind = 'person' AND a.status = 'running'",
         [dialect.uid(execution.id)],
     )
     for run_id, key, wave in unit.cursor.fetchall():

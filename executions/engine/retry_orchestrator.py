@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from executions.engine.answer_cache import KnownAnswer
+from executions.engine.call_results import applied_parameters, outcome_of, result_of
 from executions.engine.calls import (
     AttemptIntent,
     CallResult,
@@ -27,22 +28,21 @@ from executions.engine.calls import (
 )
 from executions.engine.claims import Release
 from executions.engine.context import AtomContext, OpenAttempt
+from executions.engine.judging import judged, unread
 from executions.engine.ledger import LeaseLost, Ledger, Stopped
 from executions.engine.prompt_of_atom import prompt_for
 from executions.engine.time_limits import Overrun, RecordOverrun, TimeLimit
 from executions.engine.verdicts import RecordVerdict
 from executions.findings import Finding, Severity
-from executions.generation.client import ModelAnswer, ModelClient, ModelRequest, ProviderFault
+from executions.generation.client import ModelClient, ModelRequest, ProviderFault
 from executions.generation.extraction import NoCode, extract
 from executions.generation.ladder import Rung, as_json
-from executions.generation.prices import estimate, price_of
+from executions.generation.prices import estimate
 from executions.generation.prompts import PastAttempt
 from executions.identity import new_id
-from executions.planning.assembly import AssemblyConflict, assemble
 from executions.states import AttemptKind, AttemptStatus, CallOutcome
-from executions.validation.candidate import Candidate
 from executions.validation.pipeline import SandboxUnavailable, Validator
-from executions.validation.verdict import Isolation, Verdict
+from executions.validation.verdict import Verdict
 
 log = logging.getLogger(__name__)
 
@@ -202,8 +202,8 @@ class RetryOrchestrator:
             except ProviderFault as fault:
                 await self._ledger.record(self._fault(context, attempt, call_id, fault, tokens))
                 return None
-            outcome = _outcome(answer)
-            result = _result(answer, outcome, tokens, model)
+            outcome = outcome_of(answer)
+            result = result_of(answer, outcome, tokens, model)
             if outcome is CallOutcome.ANSWERED:
                 if not await self._ledger.record(RecordAnswer(claim, attempt.number, call_id, result)):
                     return None
@@ -245,7 +245,7 @@ class RetryOrchestrator:
             call_id=call_id,
             result=CallResult(
                 outcome=CallOutcome.TRANSPORT_ERROR,
-                applied=_applied(fault.applied, fault.dropped, tokens),
+                applied=applied_parameters(fault.applied, fault.dropped, tokens),
                 dropped=fault.dropped,
                 status_code=fault.status,
                 error_type=fault.error_type or fault.kind.value,
@@ -286,7 +286,10 @@ class RetryOrchestrator:
     async def _judge(self, context: AtomContext, attempt: OpenAttempt, limit: TimeLimit) -> int | None:
         """Judge the answer; the number of attempts used when the same owner goes on, None otherwise."""
         try:
-            async with asyncio.timeout_at(limit.ends_at) as clock:
+            # Only what was asked for has a limit: the sandbox has its own.
+            async with asyncio.timeout_at(
+                limit.ends_at if attempt.kind is AttemptKind.MODEL else None
+            ) as clock:
                 code, verdict = await self._verdict(context, attempt)
         except TimeoutError:
             if not clock.expired():
@@ -327,7 +330,7 @@ class RetryOrchestrator:
         number of attempts used, which is none, as `_judge` returns it.
         """
         accepted = known.accepted
-        verdict = None if known.trusted else await self._validated(context, accepted.code)
+        verdict = None if known.trusted else await judged(self._validator, context, accepted.code)
         used = await self._ledger.record(
             RecordVerdict(
                 claim=context.claim,
@@ -352,35 +355,12 @@ class RetryOrchestrator:
 
     async def _verdict(self, context: AtomContext, attempt: OpenAttempt) -> tuple[str, Verdict]:
         if attempt.kind is not AttemptKind.MODEL:
-            return attempt.code, await self._validated(context, attempt.code)
+            return attempt.code, await judged(self._validator, context, attempt.code)
         try:
             code = extract(attempt.answer or "", language=context.spec.language).code
         except NoCode as error:
-            return "", _unread(Finding(Severity.CRITICAL, "no-code", str(error)))
-        return code, await self._validated(context, code)
-
-    async def _validated(self, context: AtomContext, code: str) -> Verdict:
-        spec = context.spec
-        candidate = Candidate(
-            source=code,
-            tests=spec.tests,
-            entry_points=spec.entry_points,
-            target_path=spec.target_path,
-            signature=spec.signature,
-            hidden_tests=spec.hidden_tests,
-            files=context.files,
-            file_text=None,
-        )
-        if context.same_file:
-            alone = await self._validator("syntax").validate(candidate)
-            if not alone.passed:
-                return alone
-            try:
-                file_text = assemble([*context.same_file, (spec.key, code)], target_path=spec.target_path)
-            except AssemblyConflict as error:
-                return _unread(Finding(Severity.ERROR, "does-not-fit-the-file", str(error)))
-            candidate = replace(candidate, file_text=file_text)
-        return await self._validator(context.execution.configuration.validators).validate(candidate)
+            return "", unread(Finding(Severity.CRITICAL, "no-code", str(error)))
+        return code, await judged(self._validator, context, code)
 
 
 def _say(context: AtomContext, kind: AttemptKind, number: int, *, passed: bool) -> None:
@@ -391,57 +371,4 @@ def _say(context: AtomContext, kind: AttemptKind, number: int, *, passed: bool) 
         number,
         kind.value,
         (AttemptStatus.PASSED if passed else AttemptStatus.REJECTED).value,
-    )
-
-
-def _unread(finding: Finding) -> Verdict:
-    """The verdict on an answer that never came as far as the validators."""
-    return Verdict(
-        passed=False,
-        executed=False,
-        isolation=Isolation.NONE,
-        findings=(finding,),
-        tests_passed=(),
-        tests_total=0,
-        duration_ms=0.0,
-        cpu_ms=0.0,
-        assurance="",
-    )
-
-
-def _outcome(answer: ModelAnswer) -> CallOutcome:
-    if answer.stop_reason == "max_tokens":
-        return CallOutcome.TRUNCATED
-    if answer.stop_reason == "refusal":
-        return CallOutcome.REFUSED
-    return CallOutcome.ANSWERED
-
-
-def _applied(applied: object, dropped: object, tokens: int) -> dict[str, object]:
-    """Every parameter with what was sent; null for what was left out."""
-    sent = dict(applied) if isinstance(applied, dict) else {}
-    left_out = dict.fromkeys(dropped) if isinstance(dropped, dict) else {}
-    return {"max_tokens": tokens, **left_out, **sent}
-
-
-def _result(answer: ModelAnswer, outcome: CallOutcome, tokens: int, model: str) -> CallResult:
-    price = price_of(model, answer.usage)
-    return CallResult(
-        outcome=outcome,
-        applied=_applied(dict(answer.applied), dict(answer.dropped), tokens),
-        dropped=answer.dropped,
-        status_code=200,
-        error="" if outcome is CallOutcome.ANSWERED else f"the answer ended with {answer.stop_reason}",
-        error_type="" if outcome is CallOutcome.ANSWERED else outcome.value,
-        request_id=answer.request_id,
-        stop_reason=answer.stop_reason,
-        answer=answer.text,
-        input_tokens=answer.usage.input_tokens
-        + answer.usage.cache_read_tokens
-        + answer.usage.cache_write_tokens,
-        output_tokens=answer.usage.output_tokens,
-        cache_read_tokens=answer.usage.cache_read_tokens,
-        cache_write_tokens=answer.usage.cache_write_tokens,
-        price_kind=price.kind.value,
-        cost_nano_usd=price.nano_usd,
     )

@@ -18,26 +18,28 @@ from datetime import UTC, datetime, timedelta
 
 from django.conf import settings
 from django.db import DatabaseError
-from django.db.models import Min
+from django.db.models import Count, Exists, Min, OuterRef, Q
 
 from executions.engine import doorbell
 from executions.engine.claims import Claim, ClaimedAtom, Release
 from executions.engine.context import AtomContext, ExecutionContext, load_atoms, load_execution
 from executions.engine.heartbeat import Heartbeat
 from executions.engine.ledger import Change, LeaseLost, Ledger, Reader
-from executions.engine.node import claims_nothing
+from executions.engine.node import claims_nothing, idle_workers
 from executions.engine.owners import owner_name
 from executions.engine.reconciler import RecordDeath
 from executions.engine.retry_orchestrator import Patience, RetryOrchestrator
 from executions.engine.runner_resources import Clients, Validators, can_execute
 from executions.models import AtomRun, Execution
 from executions.scripted_model.embedded import EmbeddedModelError
-from executions.states import EXECUTION_CLAIMABLE, AtomStatus, ExecutionStatus
+from executions.states import ATOM_LEASED, EXECUTION_CLAIMABLE, AtomStatus, ExecutionStatus
 
 log = logging.getLogger(__name__)
 
 LOOK_S = 0.5
 """How often a runner looks for commands of people, and for work when it has room."""
+HELP_S = 1.0
+"""How often a full runner looks whether more could be in flight than it holds."""
 MODEL_WAIT = timedelta(seconds=5)
 """Until the embedded model, which could not be started, is tried again."""
 
@@ -117,11 +119,14 @@ class WaveExecutor:
         return self.worked
 
     async def _claim_and_work(self, deadline: float) -> None:
-        capacity = settings.MGE_RUNNER_CAPACITY
+        capacity, helped = settings.MGE_RUNNER_CAPACITY, float("-inf")
         while time.monotonic() < deadline and not self.stopping:
             claimed = 0
             if len(self.tasks) < capacity:
                 claimed = await self._claim(capacity - len(self.tasks))
+            if len(self.tasks) >= capacity and time.monotonic() - helped >= HELP_S:
+                helped = time.monotonic()
+                await self.reader.run(_call_for_help)
             if not self.tasks and not claimed:
                 wait = await self.reader.run(_next_work_in)
                 if wait is None:
@@ -243,6 +248,32 @@ def _next_work_in() -> float | None:
     waiting = AtomRun.objects.filter(**_unfinished(), not_before__gt=now - timedelta(seconds=LOOK_S))
     earliest = waiting.aggregate(earliest=Min("not_before"))["earliest"]
     return None if earliest is None else max(0.02, (earliest - now).total_seconds())
+
+
+def _call_for_help() -> None:
+    """Ring for one more runner when this one is full, the limits allow more in flight, and a worker is idle.
+
+    Without an idle one nobody is rung for: messages would only pile up. The next runner, once it is full, rings for another.
+    """
+    if not idle_workers():
+        return
+    busy = dict(
+        AtomRun.objects.filter(status__in=sorted(ATOM_LEASED))
+        .order_by()
+        .values_list("execution_id")
+        .annotate(Count("pk"))
+    )
+    if sum(busy.values()) >= settings.MGE_MAX_IN_FLIGHT:
+        return
+    now = datetime.now(UTC)
+    due = AtomRun.objects.filter(
+        Q(not_before__isnull=True) | Q(not_before__lte=now), execution=OuterRef("pk"), status=AtomStatus.READY
+    )
+    waiting = Execution.objects.filter(Exists(due), status__in=sorted(EXECUTION_CLAIMABLE))
+    for execution_id, most in waiting.order_by("created_at").values_list("pk", "max_concurrency"):
+        if busy.get(execution_id, 0) < most:
+            doorbell.ring(execution_id)
+            return
 
 
 def _hand_over() -> None:

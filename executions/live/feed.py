@@ -47,6 +47,7 @@ COUNTERS = (
     "attempts_passed",
     "retries_total",
     "retries_passed",
+    "cache_hits",
     "calls_total",
     "input_tokens",
     "output_tokens",
@@ -220,6 +221,9 @@ def execution_json(execution: Execution) -> dict[str, Any]:
         "created_at": _time(execution.created_at),
         "started_at": _time(execution.started_at),
         "ended_at": _time(execution.ended_at),
+        # Two facts, not their sum: that would change without a change.
+        "ran_seconds": execution.ran_ms / 1000,
+        "running_since": _time(execution.running_since),
     }
 
 

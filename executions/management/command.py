@@ -9,7 +9,7 @@ from typing import Any
 from django.core.management.base import BaseCommand
 
 from executions.planning.format import InvalidMasterplan
-from executions.services.errors import InvalidSettings, NotFound, StartRefused
+from executions.services.errors import InvalidRequest, InvalidSettings, NotFound, StartRefused
 from executions.states import WrongState
 
 BAD_INPUT = 2
@@ -35,7 +35,14 @@ class PlainCommand(BaseCommand):
         except Refused as refused:
             self.stderr.write(str(refused))
             code = refused.code
-        except (InvalidMasterplan, InvalidSettings, NotFound, StartRefused, WrongState) as error:
+        except (
+            InvalidMasterplan,
+            InvalidRequest,
+            InvalidSettings,
+            NotFound,
+            StartRefused,
+            WrongState,
+        ) as error:
             self.stderr.write(str(error))
             code = BAD_INPUT
         except KeyboardInterrupt:

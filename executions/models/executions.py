@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 from django.conf import settings
 from django.contrib.auth.models import Group
 from django.db import models
@@ -152,6 +154,14 @@ class Execution(OwnedModel):
     def is_built(self) -> bool:
         """Whether the rows of all its atoms are there; large plans are built in the background."""
         return self.atoms_stored == self.atoms_total
+
+    @property
+    def ran_seconds(self) -> float:
+        """Seconds that it was not at rest, until now where it runs."""
+        running = 0.0
+        if self.running_since is not None:
+            running = max(0.0, (datetime.now(UTC) - self.running_since).total_seconds())
+        return self.ran_ms / 1000 + running
 
     @property
     def precision_percent(self) -> float:

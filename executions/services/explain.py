@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from executions.engine.node import ALIVE as NODE_ALIVE
 from executions.engine.node import present_nodes
 from executions.models import AtomRun, Execution, Wave
-from executions.states import ATOM_LEASED, Approval, AtomStatus, ExecutionStatus
+from executions.states import ATOM_LEASED, EXECUTION_ENDED, Approval, AtomStatus, ExecutionStatus
 
-__all__ = ["NODE_ALIVE", "no_worker", "why_waiting"]
+__all__ = ["MOST_ASKED", "NODE_ALIVE", "Asked", "approvals_asked", "no_worker", "why_waiting"]
+
+MOST_ASKED = 100
+"""Atoms that are listed of those that wait for an approval."""
 
 
 def why_waiting(execution: Execution) -> str:
@@ -48,10 +52,34 @@ def no_worker() -> str:
     return "no worker: those that are there are being stopped"
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What waits for a person's approval."""
+
+    waves: tuple[int, ...] = ()
+    atoms: tuple[str, ...] = ()
+    """Keys, in the plan's order, at most `MOST_ASKED`."""
+
+    @property
+    def waiting(self) -> bool:
+        return bool(self.waves or self.atoms)
+
+
+def approvals_asked(execution: Execution) -> Asked:
+    """Nothing waits where the execution has ended, or will end by itself."""
+    if not execution.asks_people or execution.status in (*EXECUTION_ENDED, ExecutionStatus.CANCELLING):
+        return Asked()
+    waves = Wave.objects.filter(execution=execution, approval=Approval.ASKED).order_by("number")
+    runs = AtomRun.objects.filter(execution=execution, approval=Approval.ASKED, status=AtomStatus.PENDING)
+    return Asked(
+        tuple(waves.values_list("number", flat=True)),
+        tuple(runs.order_by("position").values_list("key", flat=True)[:MOST_ASKED]),
+    )
+
+
 def _asked_for(execution: Execution) -> str:
     """Whose approval it waits for; empty when nobody was asked."""
-    wave = Wave.objects.filter(execution=execution, approval=Approval.ASKED).order_by("number").first()
-    if wave is not None:
-        return f"waits for approval of wave {wave.number}"
-    run = AtomRun.objects.filter(execution=execution, approval=Approval.ASKED).order_by("position").first()
-    return "" if run is None else f"waits for approval of atom {run.key}"
+    asked = approvals_asked(execution)
+    if asked.waves:
+        return f"waits for approval of wave {asked.waves[0]}"
+    return f"waits for approval of atom {asked.atoms[0]}" if asked.atoms else ""

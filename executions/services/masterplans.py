@@ -13,6 +13,8 @@ from executions.engine.context import atom_spec
 from executions.models import Atom, Masterplan
 from executions.planning.graph import build_graph
 from executions.planning.specs import PlanSpec, WaveTest
+from executions.services.errors import InvalidSettings
+from executions.services.settings_of_execution import configure
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import Group, User
@@ -21,10 +23,27 @@ if TYPE_CHECKING:
 def store_masterplans(
     plans: Sequence[PlanSpec], *, owner: User | None, team: Group | None = None
 ) -> list[Masterplan]:
-    """Store checked plans, all or none. One that the owner has already, unchanged, is returned as it is."""
+    """Store checked plans, all or none. One that the owner has already, unchanged, is returned as it is.
+
+    Raises InvalidSettings when the defaults of a plan are no settings.
+    """
+    check_defaults(plans)
     with transaction.atomic(), connection.cursor() as cursor:
         dialect.one_at_a_time(cursor, dialect.STORE_LOCK)
         return [_store(plan, owner, team) for plan in plans]
+
+
+def check_defaults(plans: Sequence[PlanSpec]) -> None:
+    """Raises InvalidSettings, with every problem of every plan: what no execution could be started with is not stored."""
+    problems = []
+    for plan in plans:
+        try:
+            # Which models can be asked is the environment's affair, not the plan's.
+            configure({}, plan_defaults={key: one for key, one in plan.defaults.items() if key != "model"})
+        except InvalidSettings as error:
+            problems += [f"{plan.name}: {one}" for one in error.problems]
+    if problems:
+        raise InvalidSettings(problems)
 
 
 def _store(plan: PlanSpec, owner: User | None, team: Group | None) -> Masterplan:

@@ -69,7 +69,7 @@ def claims_by_process() -> Counter[tuple[str, int]]:
     """Atoms under a lease, by the host and the process number of the owner."""
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT lease_owner, COUNT(*) FROM executions_atomrun WHERE lease_owner <> '' GROUP BY lease_owner"
+            "SELECT lease_owner, COUNT(*) FROM executions_atomrun WHERE NOT (lease_owner = '') GROUP BY lease_owner"
         )
         rows = cursor.fetchall()
     held: Counter[tuple[str, int]] = Counter()

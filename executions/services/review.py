@@ -50,7 +50,7 @@ def supply_code(
         attempt_id = new_id()
         generation, number = _next_number(unit, run)
         reopen_execution(unit, execution, "review")
-        audit(unit, execution, "review", actor, why, wave=run.wave, atom=atom, attempt=str(attempt_id))
+        audit(unit, execution, "review", actor, why, wave=run.wave, atom=atom, attempt=number)
         ready_for_review(unit, execution, runs, run)
         insert_attempts(
             unit,

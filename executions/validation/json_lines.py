@@ -31,20 +31,32 @@ class BadLine(ValueError):
 async def judge_lines(
     lines: Iterable[bytes], validator: Validator, *, isolation: Isolation, jobs: int
 ) -> AsyncIterator[str]:
-    """A verdict per line, in order, `jobs` of them in flight. Blank lines are passed over.
+    """A verdict per line, in order, each as soon as it is there, `jobs` of them in flight. Blank lines are passed over.
 
     A line that is no atom gets a verdict too, with the finding `bad-input`. Raises SandboxUnavailable.
     """
     in_flight: deque[asyncio.Task[str]] = deque()
     source = iter(lines)
+    reading: asyncio.Task[bytes | None] | None = None
+    over = False
     try:
         while True:
-            while len(in_flight) < jobs and (line := await asyncio.to_thread(next, source, None)) is not None:
-                if line.strip():
-                    in_flight.append(asyncio.create_task(_judged(line, validator, isolation)))
-            if not in_flight:
+            if reading is None and not over and len(in_flight) < jobs:
+                reading = asyncio.create_task(asyncio.to_thread(next, source, None))
+            # Whichever comes first: a verdict must not wait for a line that its reader has not written yet.
+            awaited: set[asyncio.Task[Any]] = {
+                one for one in (reading, *list(in_flight)[:1]) if one is not None
+            }
+            if not awaited:
                 return
-            yield await in_flight.popleft()
+            await asyncio.wait(awaited, return_when=asyncio.FIRST_COMPLETED)
+            if reading is not None and reading.done():
+                line, reading = reading.result(), None
+                over = line is None
+                if line is not None and line.strip():
+                    in_flight.append(asyncio.create_task(_judged(line, validator, isolation)))
+            while in_flight and in_flight[0].done():
+                yield in_flight.popleft().result()
     finally:
         for task in in_flight:
             task.cancel()

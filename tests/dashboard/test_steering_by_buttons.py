@@ -40,7 +40,7 @@ def test_pause_and_resume(ada: Visitor, waiting: Execution) -> None:
     assert status_of(waiting) == "paused"
     page = Page(ada.client.get(base))
     assert "Waiting: lunch" in page.text
-    assert shown_buttons(page) == {"resume", "cancel"}
+    assert shown_buttons(page) == {"resume", "cancel", "rollback"}
 
     ada.client.post(f"{base}resume/")
     assert status_of(waiting) == "pending"

@@ -131,6 +131,48 @@ def test_those_whose_prompt_shows_changed_code_are_asked_anew_and_those_behind_a
     assert_counters_equal_rows(execution)
 
 
+def _first_prompts(execution: Execution) -> dict[str, str]:
+    attempts = Attempt.objects.filter(execution=execution, kind="model", number=1)
+    return dict(attempts.values_list("atom_run__key", "prompt_user"))
+
+
+@pytest.mark.parametrize(
+    ("key", "changes"),
+    [
+        ("a1.0", {"description": "Another way to say it."}),
+        ("a1.1", {"signature": "def add_a1_1(x: int, y: int = 0) -> int"}),
+        ("a2.0", {"name": "renamed"}),
+        ("a3.0", {"instructions": "Write no comments."}),
+    ],
+    ids=["description", "signature", "name", "instructions"],
+)
+def test_exactly_those_are_asked_anew_whose_first_prompt_would_be_another(
+    scripted: Callable[..., Any],
+    begin: Begin,
+    finish: Finish,
+    scratch: Any,
+    key: str,
+    changes: dict[str, Any],
+) -> None:
+    value = plan(*layers(3, 3, 2))
+    if "signature" in changes:
+        more = {"reference_solution": "def add_a1_1(x: int, y: int = 0) -> int:\n    return x + 2\n"}
+        changed = _edited(value, key, **changes, **more)
+    else:
+        changed = _edited(value, key, **changes)
+    scripted(value, [], "--answers", write_plan(scratch / "changed", changed))
+    before = _first_prompts(finish(begin(value)))
+
+    execution = finish(begin(changed))
+
+    after = _first_prompts(finish(begin(changed, cache="off")))
+    others = {one for one in after if after[one] != before[one]}
+    assert key in others
+    assert len(others) < len(after)
+    assert _asked(execution) == others
+    assert execution.cache_hits == len(after) - len(others)
+
+
 def _passing_on() -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
     """`b` hands on what `a` gives; `c` does the same as `b`, which its near miss only seems to, as long as `a` adds 1."""
     middle = adder("b", depends_on=["a"])

@@ -99,6 +99,7 @@ def test_the_facts_of_it_name_the_kind_and_it_is_not_kept_in_the_cache(
         ("attempt.started", attempt.number),
         ("attempt.ended", attempt.number),
     ]
+    assert Event.objects.get(execution=execution, type="control.review").attempt == attempt.number
     assert not CachedAnswer.objects.filter(origin=attempt.id).exists()
 
 

@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 from django.db import OperationalError, transaction
 
+from executions.engine.answer_cache import KnownAnswer
+from executions.engine.cached_rows import AcceptedAnswer, CachePlace
 from executions.engine.calls import (
     AttemptIntent,
     CallResult,
@@ -26,7 +28,7 @@ from executions.engine.transaction import ExecutionTransaction
 from executions.identity import new_id
 from executions.models import AtomRun, Attempt, Call, Execution
 from executions.services.control import pause_execution
-from executions.states import CallOutcome
+from executions.states import AttemptKind, CallOutcome
 from tests.engine.by_hand import (
     COST,
     RESERVED,
@@ -264,3 +266,22 @@ def test_an_owner_that_is_stopped_by_a_pause_meanwhile_gives_its_atom_back(chang
     assert AtomRun.objects.get().status == "ready"
     execution.refresh_from_db()
     assert execution.status == "paused"
+
+
+@pytest.mark.parametrize("passed", [True, False])
+def test_an_answer_of_the_cache_is_taken_or_rejected_once(passed: bool) -> None:
+    execution = start(plan(*layers(1)))
+    hand = claim_one(execution)
+    place = CachePlace(("command",), "k" * 64, "v" * 64)
+    accepted = AcceptedAnswer("x = 1\n", "tested", "isolated", ("test_one",), 1, new_id())
+    known = KnownAnswer("command", place, accepted, trusted=passed)
+    verdict = replace(hand.verdict(passed=passed), kind=AttemptKind.CACHE, known=known)
+
+    assert _record(Unheard(verdict)) == [None if passed else 0]
+
+    attempt = Attempt.objects.get()
+    assert (attempt.kind, attempt.origin) == ("cache", accepted.origin)
+    assert len(events(execution, "attempt.started", "attempt.ended")) == 2
+    assert not events(execution, "lease.late_write")
+    assert AtomRun.objects.get().status == ("succeeded" if passed else "generating")
+    assert_counters_equal_rows(execution)

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from executions.engine.reconciler import reconcile
 from executions.models import AtomRun, Attempt, Event, Execution, Wave
 from executions.scripted_model.faults import Fault
+from executions.services.consistency import check_execution
 from executions.services.control import cancel_execution, pause_execution, resume_execution
 from executions.states import (
     ATOM_TRANSITIONS,
@@ -158,6 +159,7 @@ def test_whatever_happens_counters_equal_rows_events_tell_the_truth_and_everythi
 
     assert_all_ended(execution)
     assert_counters_equal_rows(execution)
+    assert check_execution(execution.id) == []
     _assert_events_tell_the_rows(execution)
     if scenario.interruption != "cancel":
         runs = AtomRun.objects.filter(execution=execution)
@@ -236,7 +238,7 @@ def _witness() -> Iterator[Any]:
     with connection.cursor() as cursor:
         cursor.execute('CREATE TABLE test_moves (name TEXT, before TEXT, "after" TEXT)')
         for table in ("atomrun", "execution"):
-            _watch(cursor, table)
+            watch_moves(cursor, table)
     try:
         yield set()
     finally:
@@ -249,7 +251,8 @@ def _witness() -> Iterator[Any]:
             cursor.execute("DROP TABLE test_moves")
 
 
-def _watch(cursor: Any, table: str) -> None:
+def watch_moves(cursor: Any, table: str) -> None:
+    """From now on each change of a status in this table is noted in `test_moves`."""
     when = f"AFTER UPDATE OF status ON executions_{table} FOR EACH ROW WHEN (OLD.status <> NEW.status)"
     insert = "INSERT INTO test_moves VALUES ('{}', OLD.status, NEW.status)"
     if connection.vendor == "sqlite":

@@ -32,6 +32,10 @@ CASES: dict[str, tuple[Callable[[], bytes], str]] = {
     "alias bomb": (_bomb, "alias"),
     "wrong types": (lambda: b'{"name": 5, "atoms": "many"}', "atoms"),
     "100 MB": (lambda: b" " * 100_000_000, "too large"),
+    "defaults that are no settings": (
+        lambda: json.dumps(plan(adder("a"), defaults={"schedule": "zigzag", "colour": 1})).encode(),
+        "defaults.colour: unknown setting",
+    ),
     "not text": (lambda: b"\xff\xfe\x00\x01", "UTF-8"),
 }
 

@@ -19,8 +19,10 @@ from executions.models import Atom, AtomRun, Attempt, Call, Event, Execution, Is
 from executions.services.consistency import check_all, check_database, check_execution
 from executions.services.control import cancel_execution, pause_execution
 from executions.services.errors import NotFound
+from executions.services.repair import retry_atoms
+from executions.services.review import supply_code
 from executions.states import CallOutcome
-from tests.engine.by_hand import Hand, claiming, expire_leases, start, succeed_all, write
+from tests.engine.by_hand import Hand, claiming, expire_leases, start, statuses, succeed_all, write
 from tests.plans import adder, layers, plan
 
 pytestmark = pytest.mark.django_db
@@ -433,6 +435,22 @@ def test_nothing_is_found_at_any_step_of_a_run(schedule: str, policy: str) -> No
     assert check_all() == []
     execution.refresh_from_db()
     assert execution.status == "cancelled"
+
+
+def test_a_cancel_keeps_accepted_code_that_a_person_was_about_to_replace() -> None:
+    """Also where the atom waits again, because what it builds on began anew."""
+    execution = start(plan(adder("a"), adder("b", depends_on=["a"]), adder("c")))
+    succeed_all(execution)
+    retry_atoms(execution_id=execution.id, actor=None, atoms=["a"])
+    for key in ("b", "c"):
+        supply_code(execution_id=execution.id, actor=None, atom=key, code="x = 1\n")
+    assert statuses(execution) == {"a": "ready", "b": "pending", "c": "ready"}
+    assert check_all() == []
+
+    cancel_execution(execution_id=execution.id, actor=None)
+
+    assert statuses(execution) == {"a": "cancelled", "b": "succeeded", "c": "succeeded"}
+    assert check_all() == []
 
 
 def test_an_execution_of_no_atoms_and_one_that_succeeded_are_clean() -> None:

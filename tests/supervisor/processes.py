@@ -30,3 +30,9 @@ def of_data_dir(data_dir: Path) -> dict[int, str]:
         except OSError:
             continue
     return found
+
+
+def children_of(pid: int) -> set[int]:
+    """The living processes whose parent this one is."""
+    found = {int(entry.name) for entry in Path("/proc").glob("[0-9]*") if parent_of(int(entry.name)) == pid}
+    return {one for one in found if alive(one)}

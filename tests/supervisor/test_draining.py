@@ -54,6 +54,7 @@ def test_calls_in_flight_end_and_nothing_new_is_begun(product: Product, scratch:
     assert not of_data_dir(product.data_dir)
 
 
+@pytest.mark.slow
 def test_what_takes_longer_than_the_grace_time_is_given_back(product: Product, scratch: Path) -> None:
     product.environment.update(MGE_DRAIN_SECONDS="1")
     file = write_plan(scratch, plan(*layers(6)))
@@ -72,6 +73,7 @@ def test_what_takes_longer_than_the_grace_time_is_given_back(product: Product, s
     assert product.query("SELECT MAX(deaths) FROM executions_atomrun") == [(0,)]
 
 
+@pytest.mark.slow
 def test_workers_without_a_guard_give_back_what_they_have_and_end(product: Product, scratch: Path) -> None:
     product.environment.update(MGE_DRAIN_SECONDS="1", MGE_WORKERS="2")
     file = write_plan(scratch, plan(*layers(4)))

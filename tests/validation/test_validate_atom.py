@@ -89,3 +89,36 @@ def test_an_unreadable_file_ends_with_two(sandbox_data: Path, tmp_path: Path) ->
     assert (code, verdicts) == (2, [])
     assert "No such file" in errors
     assert "Traceback" not in errors
+
+
+@pytest.mark.parametrize("jobs", ["0", "-5", "1000", "many"])
+def test_a_number_of_jobs_that_makes_no_sense_ends_with_two(sandbox_data: Path, jobs: str) -> None:
+    code, verdicts, said = validate_atom("--jsonl", "-", f"--jobs={jobs}", data=sandbox_data)
+
+    assert (code, verdicts) == (2, [])
+    assert "--jobs" in said
+
+
+@pytest.mark.needs_sandbox
+def test_a_reader_that_has_seen_enough_causes_no_traceback(sandbox_data: Path) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "manage.py", "validate_atom", "--jsonl", "-"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        cwd=ROOT,
+        env={"MGE_DATA_DIR": str(sandbox_data), "PATH": "/usr/bin:/bin"},
+    )
+    assert process.stdin and process.stdout and process.stderr
+    process.stdin.write(line("first"))
+    process.stdin.flush()
+    assert json.loads(process.stdout.readline())["passed"]
+    process.stdout.close()
+
+    # As many as it takes to fill what the pipe still holds of verdicts.
+    process.stdin.write(b"".join(line(number) for number in range(20)))
+    process.stdin.close()
+
+    said = process.stderr.read().decode()
+    assert process.wait(timeout=120) == 0
+    assert "Traceback" not in said

@@ -6,11 +6,10 @@ from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
 
-from executions.management.command import PlainCommand, Refused
+from executions.management.command import PlainCommand
 from executions.planning.format import load_file
 from executions.planning.graph import build_graph
-from executions.services.errors import InvalidSettings
-from executions.services.settings_of_execution import configure
+from executions.services.masterplans import check_defaults
 
 
 class Command(PlainCommand):
@@ -21,14 +20,9 @@ class Command(PlainCommand):
 
     def perform(self, options: dict[str, Any]) -> None:
         for file in options["files"]:
-            for plan in load_file(file):
-                try:
-                    # Whatever the environment names is not the plan's fault: only its own settings are judged.
-                    configure({}, plan_defaults={k: v for k, v in plan.defaults.items() if k != "model"})
-                except InvalidSettings as error:
-                    raise Refused(
-                        "\n".join(f"{file}: {plan.name}: {one}" for one in error.problems)
-                    ) from error
+            plans = load_file(file)
+            check_defaults(plans)
+            for plan in plans:
                 graph = build_graph({atom.key: atom.depends_on for atom in plan.atoms})
                 sizes = ", ".join(str(len(wave)) for wave in graph.waves) or "none"
                 untested = sum(1 for atom in plan.atoms if not atom.tests and not atom.hidden_tests)

@@ -11,7 +11,7 @@ from django.contrib.auth import get_user_model
 from executions.management.command import PlainCommand, Refused
 from executions.management.database import ensure_schema
 from executions.planning.format import load_file
-from executions.services.masterplans import store_masterplans
+from executions.services.masterplans import check_defaults, store_masterplans
 
 
 class Command(PlainCommand):
@@ -30,6 +30,7 @@ class Command(PlainCommand):
         for plan in plans:
             for warning in plan.warnings:
                 self.stderr.write(f"warning: {warning.place}: {warning.message}")
+        check_defaults(plans)
         ensure_schema()
         user = None
         if owner is not None:

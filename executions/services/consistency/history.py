@@ -76,14 +76,14 @@ class _Reader:
             self._wave(seq, kind, wave, data)
         elif family == "atom":
             self._atom(seq, kind, wave, atom, data)
-        elif kind == "attempt.ended" and data["status"] in ATTEMPT_COUNTED:
+        elif kind == "attempt.ended" and data.get("status", "") in ATTEMPT_COUNTED:
             self.verdicts[data["status"]] += 1
         elif kind in ("call.answered", "call.failed"):
             self.calls += 1
 
     def _execution(self, seq: int, kind: str, data: Mapping[str, Any]) -> None:
         if kind == "execution.ended":
-            self.status = data["status"]
+            self.status = data.get("status", "")
         elif kind == "execution.resumed":
             self.status = E.RUNNING if self.begun else E.PENDING
         elif kind in _TOLD:
@@ -102,7 +102,7 @@ class _Reader:
             if self.stored.row.schedule == "waves":
                 self._nothing_ahead(seq, number)
         elif kind in ("wave.ended", "wave.reopened"):
-            self.waves[number] = data["status"]
+            self.waves[number] = data.get("status", "")
 
     def _nothing_ahead(self, seq: int, number: int) -> None:
         ahead = number - 1
@@ -115,7 +115,7 @@ class _Reader:
         if kind == "atom.ended":
             if key in self.atoms:
                 self.wrong(ORDER, place, "an atom that has not ended", self.atoms[key])
-            self.atoms[key] = data["status"]
+            self.atoms[key] = data.get("status", "")
         elif kind == "atom.reopened":
             self.atoms.pop(key, None)
         elif kind in ("atom.started", "atom.resumed"):

@@ -10,6 +10,7 @@ const FAILURES_BEFORE_POLLING = 3;
 const SOCKET_AGAIN_MS = 30_000; // while polling
 const PAGE_LIMIT = 1000;
 const WAIT_S = 25;
+const MOST_WAVES = 500; // that REST tells in one answer
 
 export class LiveFeed {
   #socket = null;
@@ -176,11 +177,14 @@ export class LiveFeed {
       try {
         const page = await this.#get(`events/?after=${this.seq}&limit=${PAGE_LIMIT}&wait=${failures ? 0 : WAIT_S}`, polling);
         const execution = page.events.length || failures ? await this.#get("", polling) : null;
+        // Waves that begin anew lose what had ended in them; how much, no event says.
+        const again = page.events.some((event) => event.type.endsWith(".reopened") || event.type === "control.rollback");
+        const waves = again ? (await this.#get(`waves/?limit=${MOST_WAVES}`, polling)).results : [];
         if (this.#polling !== polling) return;
         failures = 0;
         this.#show("polling");
         const head = page.last_seq;
-        this.#take({ type: "events", seq: page.after, head, events: page.events, state: stateAfter(page.events, execution) });
+        this.#take({ type: "events", seq: page.after, head, events: page.events, state: stateAfter(page.events, execution, waves) });
         if (!page.events.length) await pause(1000, polling.signal); // an ended execution is answered at once
       } catch (error) {
         if (polling.signal.aborted) return;
@@ -214,17 +218,20 @@ function pause(delay, signal) {
 }
 
 // REST answers carry events and totals; what the socket sends besides them follows from the events.
-function stateAfter(events, execution) {
+function stateAfter(events, execution, knownWaves) {
   const waves = new Map();
   const atoms = new Map();
   for (const { type, wave, atom, data } of events) {
     if (type === "wave.started") waves.set(wave, { number: wave, status: "running" });
     else if (type === "wave.ended") waves.set(wave, { ...endedWave(data), number: wave, status: data.status });
+    else if (type === "wave.reopened") waves.set(wave, { number: wave, status: data.status });
+    else if (type === "atom.reopened") atoms.set(atom, [atom, wave, "pending", 0, ""]);
     else if (["atom.started", "atom.resumed", "attempt.started"].includes(type)) atoms.set(atom, [atom, wave, "generating"]);
     else if (type === "call.answered") atoms.set(atom, [atom, wave, "validating"]);
     else if (type === "call.failed" || type === "lease.lost" || type === "atom.released") atoms.set(atom, [atom, wave, "ready"]);
     else if (type === "atom.ended") atoms.set(atom, [atom, wave, data.status, data.attempts, data.assurance]);
   }
+  for (const wave of knownWaves) waves.set(wave.number, wave);
   const ended = execution && { atoms_ended: execution.atoms_succeeded + execution.atoms_unsuccessful };
   return { execution: execution && { ...execution, ...ended }, waves: [...waves.values()], atoms: [...atoms.values()] };
 }

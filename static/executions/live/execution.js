@@ -8,14 +8,17 @@
 //   [data-live="counter:<name>"]          a number of the execution: atoms_succeeded, atoms_unsuccessful, atoms_failed,
 //                                         atoms_blocked, atoms_cancelled, atoms_dead_lettered, atoms_static, atoms_ended,
 //                                         atoms_total, attempts_total, attempts_passed, retries_total, retries_passed,
-//                                         calls_total, input_tokens, output_tokens, current_wave, waves_total, run_number
+//                                         cache_hits, calls_total, input_tokens, output_tokens, current_wave, waves_total,
+//                                         run_number
 //   [data-live="current_wave"]            the same as counter:current_wave
 //   progress[data-live="progress"]        value and max in atoms
 //   [data-live="precision"]               percent, one decimal place at most; " %" follows if the page wrote it inside
 //   [data-live="completion"]              likewise
 //   [data-live="cost"]                    dollars
 //   [data-live="status_reason"]           why it is in that state
-//   [data-live="elapsed"]                 gets data-start and data-end (ISO times or empty); the page lets it tick
+//   [data-live="elapsed"]                 gets data-ran (seconds it was not at rest) and data-since (the ISO time since when it
+//                                         is not, or empty): the page lets it tick
+//   [data-outcome]                        on a status or a progress: all, some or none of what has ended has succeeded
 //   [data-wave="<number>"]                a wave's row (data-status kept true, if there), and inside of it
 //     [data-live="wave:status"]           the state's word (data-status likewise)
 //     [data-live="wave:ended"]            atoms that have ended; also wave:atoms_total, wave:atoms_succeeded,

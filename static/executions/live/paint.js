@@ -1,6 +1,6 @@
 // Writes totals and states into a page, by the attributes that execution.js documents. Text only, never markup.
 
-import { percent, thousands, usd, word } from "./words.js";
+import { outcome, percent, thousands, usd, word } from "./words.js";
 
 const REPAINT_MS = 250; // at most four times a second, however much comes in
 
@@ -37,21 +37,30 @@ function writeStatus(element, status) {
   write(element, word(status));
 }
 
+function writeOutcome(element, counted) {
+  if (element.hasAttribute("data-outcome")) element.dataset.outcome = outcome(counted);
+}
+
 /** Write an execution's totals into `root`: an execution's page, or its row in the list. */
 export function paintExecution(root, execution) {
   for (const element of root.querySelectorAll("[data-live]")) {
     const [name, counter] = element.dataset.live.split(":");
     if (name === "counter") write(element, thousands(execution[counter]));
-    else if (name === "status") writeStatus(element, execution.status);
-    else if (name === "progress") paintProgress(element, execution.atoms_ended, execution.atoms_total);
+    else if (name === "status") {
+      writeStatus(element, execution.status);
+      writeOutcome(element, execution);
+    } else if (name === "progress") {
+      paintProgress(element, execution.atoms_ended, execution.atoms_total);
+      writeOutcome(element, execution);
+    }
     else if (name === "precision") paintPercent(element, execution.precision_percent);
     else if (name === "completion") paintPercent(element, execution.completion_percent);
     else if (name === "cost") write(element, usd(execution.cost_usd));
     else if (name === "current_wave") write(element, thousands(execution.current_wave));
     else if (name === "status_reason") write(element, execution.status_reason);
     else if (name === "elapsed") {
-      element.dataset.start = execution.started_at ?? "";
-      element.dataset.end = execution.ended_at ?? "";
+      element.dataset.ran = execution.ran_seconds;
+      element.dataset.since = execution.running_since ?? "";
     }
   }
 }
@@ -73,8 +82,10 @@ export function paintWave(root, wave) {
     if (row.hasAttribute("data-status")) row.dataset.status = wave.status;
     for (const element of row.querySelectorAll('[data-live^="wave:"]')) {
       const name = element.dataset.live.slice(5);
-      if (name === "status") writeStatus(element, wave.status);
-      else if (wave.atoms_succeeded === undefined) continue;
+      if (name === "status") {
+        writeStatus(element, wave.status);
+        if (wave.atoms_total !== undefined) writeOutcome(element, wave);
+      } else if (wave.atoms_succeeded === undefined) continue;
       else if (name === "ended") write(element, thousands(wave.atoms_succeeded + wave.atoms_unsuccessful));
       else if (name === "progress") paintProgress(element, wave.atoms_succeeded + wave.atoms_unsuccessful, wave.atoms_total);
       else write(element, thousands(wave[name]));

@@ -32,6 +32,14 @@ export function usd(amount) {
   return amount >= 0.0001 ? `$${amount.toFixed(4)}` : "< $0.0001";
 }
 
+const CONTROL_WORDS = { approve: "approved", fork: "forked", review: "code supplied", rollback: "rolled back" };
+
+/** How it went: `all` (whatever has ended has succeeded), `some`, `none` (all has ended, nothing has succeeded). */
+export function outcome({ atoms_total, atoms_succeeded, atoms_unsuccessful }) {
+  if (!atoms_unsuccessful) return "all";
+  return atoms_succeeded === 0 && atoms_unsuccessful === atoms_total ? "none" : "some";
+}
+
 /** What an event is about, when it names no atom. */
 export function subject(event) {
   if (event.wave !== undefined) return `wave ${event.wave}`;
@@ -42,7 +50,14 @@ export function subject(event) {
 export function sentence({ type, data }) {
   switch (type) {
     case "execution.created":
-      return `created by ${data.who ?? "command"}: ${data.atoms} atoms in ${data.waves} waves`;
+      return (
+        `created by ${data.who ?? "command"}: ${data.atoms} atoms in ${data.waves} waves` +
+        (data.forked_from ? `, forked at wave ${data.at_wave}` : "")
+      );
+    case "execution.building":
+      return `being stored: ${data.stored} of ${data.atoms} atoms`;
+    case "execution.built":
+      return `stored: ${data.atoms} atoms`;
     case "execution.building":
       return `${data.stored} of ${data.atoms} atoms are stored`;
     case "execution.built":
@@ -54,8 +69,9 @@ export function sentence({ type, data }) {
     case "execution.paused":
       return data.reason ? `${type.slice(10)}: ${data.reason}` : type.slice(10);
     case "execution.resumed":
+      return "resumed";
     case "execution.reopened":
-      return type.slice(10);
+      return "runs again" + (data.run_number ? `, run ${data.run_number}` : "");
     case "execution.ended":
       return `${data.status}: ${data.succeeded} of ${data.atoms} atoms succeeded`;
     case "wave.started":
@@ -63,6 +79,10 @@ export function sentence({ type, data }) {
     case "wave.ended":
       if (data.succeeded === undefined) return data.status ?? "ended";
       return `${data.status}: ${data.succeeded} succeeded` + (data.unsuccessful ? `, ${data.unsuccessful} did not` : "");
+    case "wave.reopened":
+      return data.status === "running" ? "opened again" : "waits for its turn again";
+    case "atom.reopened":
+      return "opened again" + (data.was ? `, was ${word(data.was)}` : "");
     case "atom.ended":
       return ending(data);
     case "attempt.started":
@@ -77,19 +97,35 @@ export function sentence({ type, data }) {
       return "goes on";
     case "atom.released":
       return "given back, to be gone on with";
+    case "approval.requested":
+      return "waits for approval";
+    case "lease.lost":
+      return "its owner is gone: taken back";
+    case "lease.late_write":
+      return `a former owner came late with its ${data.what}: refused`;
     case "call.answered":
       return `answered in ${data.output_tokens} tokens`;
     case "call.failed":
       return [data.outcome, data.status_code, data.error_type].filter(Boolean).join(" ");
   }
   if (type.startsWith("control.")) {
-    return `${data.what ?? type.slice(8)} by ${data.who}` + (data.why ? `: ${data.why}` : "");
+    const what = data.what ?? type.slice(8);
+    return `${CONTROL_WORDS[what] ?? what}${extent(data)} by ${data.who}` + (data.why ? `: ${data.why}` : "");
   }
   return Object.entries(data)
     .filter(([, value]) => !isEmpty(value))
     .sort(([one], [other]) => (one < other ? -1 : 1))
     .map(([name, value]) => `${name} ${value}`)
     .join(", ");
+}
+
+// What a retry, a rollback or a fork is about.
+function extent(data) {
+  if (data.what === "fork") return ` as ${(data.fork ?? "").slice(-8)}`;
+  if (data.what !== "retry" && data.what !== "rollback") return "";
+  const again = data.generated || 0;
+  const atoms = `${again} ${again === 1 ? "atom" : "atoms"} again` + (data.revived ? `, ${data.revived} no longer blocked` : "");
+  return (data.what === "rollback" ? ` to the end of wave ${data.to_wave}` : "") + ` (${atoms})`;
 }
 
 function ending(data) {

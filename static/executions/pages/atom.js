@@ -35,12 +35,17 @@ function merge(fresh) {
   });
   attempts.replaceChildren(...kept);
   localise(attempts);
+  window.htmx?.process(attempts);
 }
 
 function later() {
   if (!due) due = setTimeout(refresh, GATHER_MS);
 }
 
-root.addEventListener("live:change", ({ detail: { atoms } }) => {
-  if (atoms.some(([key]) => key === root.dataset.shows)) later();
+// What may be done with the atom follows the execution's state as well.
+let shown = "";
+root.addEventListener("live:change", ({ detail: { atoms, execution } }) => {
+  const moved = execution && execution.status !== shown;
+  if (moved) shown = execution.status;
+  if (moved || atoms.some(([key]) => key === root.dataset.shows)) later();
 });

@@ -44,11 +44,12 @@ function seconds(span) {
   return `${Math.floor(whole / 86400)} d ${Math.floor((whole % 86400) / 3600)} h`;
 }
 
-/** Move on what counts up: `data-start` without `data-end`. */
+/** Move on what counts up: `data-ran` seconds, and the time since `data-since`, where there is one. */
 function tick() {
   for (const element of document.querySelectorAll("[data-elapsed]")) {
-    const { start, end } = element.dataset;
-    if (start && !end) element.textContent = seconds((Date.now() - Date.parse(start)) / 1000);
+    const { ran, since } = element.dataset;
+    const running = since ? Math.max(0, Date.now() - Date.parse(since)) / 1000 : 0;
+    if (since || Number(ran)) element.textContent = seconds(Number(ran) + running);
   }
 }
 
