@@ -15,8 +15,8 @@ import pytest
 from django.db import connection
 
 from executions.engine.claims import Claim, ClaimedAtom, Release
-from executions.engine.owners import owner_name
 from executions.engine.ledger import LeaseLost, Ledger
+from executions.engine.owners import owner_name
 from executions.models import AtomRun, Execution
 from executions.services.control import pause_execution
 from tests.engine.by_hand import Hand, claim_one, claiming, events, expire_leases, start, write

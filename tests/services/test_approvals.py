@@ -56,7 +56,9 @@ def test_a_wave_waits_for_its_approval_and_opens_with_it() -> None:
 
 
 def test_in_flow_atoms_of_the_wave_wait_and_the_others_do_not() -> None:
-    execution = start(plan(adder("a"), adder("b", depends_on=["a"]), adder("c"), approvals=[2]), schedule="flow")
+    execution = start(
+        plan(adder("a"), adder("b", depends_on=["a"]), adder("c"), approvals=[2]), schedule="flow"
+    )
 
     assert write(claiming(0)) == []
     succeed_all(execution)

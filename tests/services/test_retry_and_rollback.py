@@ -390,5 +390,5 @@ def test_a_running_execution_must_be_paused_first_and_the_wave_must_have_ended()
         roll_back(execution_id=execution.id, actor=None, wave=0)
     hand.give_back()
     pause_execution(execution_id=execution.id, actor=None)
-    with pytest.raises(InvalidRequest, match="1 has not ended, a1.0 of wave 1 is ready"):
+    with pytest.raises(InvalidRequest, match=r"1 has not ended, a1\.0 of wave 1 is ready"):
         roll_back(execution_id=execution.id, actor=None, wave=1)

@@ -62,3 +62,40 @@ def test_a_schema_that_is_behind_and_no_isolation_are_wrong(manage: Manage, data
     assert "manage.py migrate" in done.stdout
     # Where something isolates even without bubblewrap, the permission is not made use of.
     assert ("level" in wrong) == ("unisolated: generated code runs with your rights" in done.stdout)
+
+
+def test_settings_that_cannot_be_loaded_are_told_in_the_same_table(manage: Manage) -> None:
+    done = manage("doctor", MGE_WORKERS="many", DATABASE_URL="postgres://hush:hush@h/d", MGE_WORKRES="1")
+
+    assert done.returncode == 1, done.stderr
+    assert set(_wrong(done.stdout)) == {"MGE_WORKERS", "MGE_WORKRES"}
+    for variable in VARIABLES:
+        assert re.search(rf"^  (ok   |WRONG) {variable.name} ", done.stdout, re.MULTILINE), variable.name
+    assert "hush" not in done.stdout
+    assert done.stdout.rstrip().endswith("2 things are wrong; nothing else can be looked at")
+
+
+def test_settings_that_are_refused_as_a_whole_are_told_beside_the_table(manage: Manage) -> None:
+    done = manage("doctor", DATABASE_URL="mysql://user:hush@host/name")
+
+    assert done.returncode == 1
+    assert _wrong(done.stdout) == ["settings"]
+    assert "only postgres:// and sqlite://" in done.stdout
+    assert "hush" not in done.stdout
+
+
+def test_a_model_that_cannot_be_used_does_not_end_the_diagnosis(manage: Manage) -> None:
+    done = manage("doctor", MGE_MODEL="nope")
+
+    assert done.returncode == 1
+    assert _wrong(done.stdout) == ["model"]
+    assert "data folder" in done.stdout
+
+
+def test_a_queue_that_does_not_answer_is_wrong(manage: Manage) -> None:
+    done = manage("doctor", REDIS_URL="redis://:hush@127.0.0.1:9/0")
+
+    assert done.returncode == 1
+    assert _wrong(done.stdout) == ["queue"]
+    assert "Redis at redis://127.0.0.1:9/0 does not answer" in done.stdout
+    assert "hush" not in done.stdout + done.stderr

@@ -23,7 +23,8 @@ cancel_execution(execution_id=Execution.objects.get().id, actor=None)
 START = """
 from executions.models import Masterplan
 from executions.services.start import start_execution
-start_execution(masterplan=Masterplan.objects.get(name="small plan"), actor=None, scripted=True)
+small = Masterplan.objects.get(name="small plan")
+start_execution(masterplan=small, actor=None, scripted=True, settings={"cache": "off"})
 """
 
 

@@ -109,7 +109,9 @@ def test_a_reader_that_has_seen_enough_causes_no_traceback(sandbox_data: Path) -
         cwd=ROOT,
         env={"MGE_DATA_DIR": str(sandbox_data), "PATH": "/usr/bin:/bin"},
     )
-    assert process.stdin and process.stdout and process.stderr
+    assert process.stdin is not None
+    assert process.stdout is not None
+    assert process.stderr is not None
     process.stdin.write(line("first"))
     process.stdin.flush()
     assert json.loads(process.stdout.readline())["passed"]
