@@ -10,7 +10,7 @@ import signal
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
 from chaos.death_watch import DeathWatch
@@ -119,7 +119,11 @@ class Striker:
             # Runners need Redis only to be woken: without it not one call may be lost.
             fault.stopped = frozenset() if kind in ON_REDIS else None
             fault.note = outside()
-            return self._over(fault)
+            self._over(fault)
+            if kind in (Kind.RESTART, Kind.CRASH) and fault.until is not None:
+                # Nobody could renew a lease meanwhile: one may end before its owner gets to it.
+                fault.until += timedelta(seconds=self.lease_s)
+            return fault
         node, pid, roles = self._victim(kind)
         wait()
         if kind is Kind.KILL_IDLE and pid in self.installation.lease_owners():

@@ -305,8 +305,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--cuts", default="stall,reset", help="stall, reset, none; comma-separated")
     parser.add_argument("--atoms", type=int, default=1000)
     parser.add_argument("--concurrency", type=int, default=100)
-    parser.add_argument("--latency", type=float, default=1.5, help="seconds of one answer (default 1.5)")
-    parser.add_argument("--lease", type=float, default=4.0, help="seconds (default 4)")
+    parser.add_argument("--latency", type=float, default=4.0, help="seconds of one answer (default 4)")
+    parser.add_argument("--lease", type=float, default=6.0, help="seconds (default 6)")
     chosen = parser.parse_args(arguments)
     folder = Path(tempfile.mkdtemp(prefix="mge-nodes-"))
     folder.chmod(0o711)  # PostgreSQL runs as another user when we are root

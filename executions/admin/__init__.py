@@ -2,6 +2,6 @@
 
 Actions call services; pages for people who run executions every day live in the dashboard."""
 
-from executions.admin import attempts, events, executions, masterplans, nodes
+from executions.admin import attempts, cached_answers, events, executions, masterplans, nodes
 
-__all__ = ["attempts", "events", "executions", "masterplans", "nodes"]
+__all__ = ["attempts", "cached_answers", "events", "executions", "masterplans", "nodes"]

@@ -39,19 +39,23 @@ class AttemptAdmin(EvidenceAdmin):
         "__str__",
         "atom_key",
         "execution",
+        "generation",
         "kind",
+        "author",
         "strategy",
         "status",
+        "superseded",
         "isolation",
         "started_at",
     )
-    list_filter = ("status", "kind", "strategy", "isolation", "started_at")
+    list_filter = ("status", "kind", "superseded", "author", "strategy", "isolation", "started_at")
     list_select_related = ("atom_run",)
-    search_fields = ("atom_run__key", "execution__id", "code")
+    search_fields = ("atom_run__key", "execution__id", "author", "code")
     inlines = (IssueInline, CallInline)
     fields = (
         ("atom_link", "number", "generation", "superseded"),
-        ("kind", "strategy", "status", "isolation"),
+        ("kind", "author", "strategy", "status", "isolation"),
+        "origin_link",
         "rung",
         "shown_code",
         ("tests_total", "tests_passed"),
@@ -62,7 +66,7 @@ class AttemptAdmin(EvidenceAdmin):
     )
 
     def get_readonly_fields(self, request: object, obj: object = None) -> tuple[str, ...]:
-        return ("atom_link", "shown_code", "shown_system", "shown_prompt")
+        return ("atom_link", "origin_link", "shown_code", "shown_system", "shown_prompt")
 
     @admin.display(description="atom", ordering="atom_run__key")
     def atom_key(self, attempt: Attempt) -> str:
@@ -71,6 +75,14 @@ class AttemptAdmin(EvidenceAdmin):
     @admin.display(description="atom")
     def atom_link(self, attempt: Attempt) -> SafeString | str:
         return link(attempt.atom_run)
+
+    @admin.display(description="taken over from")
+    def origin_link(self, attempt: Attempt) -> SafeString | str:
+        if attempt.origin is None:
+            return "-"
+        origin = Attempt.objects.filter(pk=attempt.origin).select_related("atom_run").first()
+        # Whose execution has been removed since leaves its id.
+        return str(attempt.origin) if origin is None else link(origin, f"{origin.atom_run.key}, {origin}")
 
     @admin.display(description="code")
     def shown_code(self, attempt: Attempt) -> SafeString | str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from django.contrib import admin, messages
@@ -15,11 +16,25 @@ from django.utils.safestring import SafeString
 from executions.admin.evidence import EvidenceAdmin, EvidenceInline, link, text_block, usd
 from executions.models import AtomRun, Attempt, Execution, Wave
 from executions.services.control import cancel_execution, pause_execution, resume_execution
-from executions.services.explain import why_waiting
+from executions.services.errors import InvalidRequest
+from executions.services.explain import approvals_asked, why_waiting
+from executions.services.repair import preview_retry, retry_atoms
 from executions.states import EXECUTION_ENDED, WrongState
 
 Verb = Callable[..., Any]
 MOST_ATOMS_SHOWN = 2000
+MOST_NAMED = 10
+
+
+class ForkInline(EvidenceInline):
+    """Executions that took over results of this one."""
+
+    model = Execution
+    fk_name = "forked_from"
+    verbose_name_plural = "forks"
+    fields = ("masterplan", "status", "forked_at_wave", "model", "owner", "created_at")
+    readonly_fields = fields
+    max_num = 0
 
 
 @admin.register(Execution)
@@ -38,11 +53,20 @@ class ExecutionAdmin(EvidenceAdmin):
         "created_at",
     )
     list_display_links = ("short_id",)
-    list_filter = ("status", "schedule", "model", "created_at", "owner")
+    list_filter = (
+        "status",
+        "schedule",
+        "asks_people",
+        ("forked_from", admin.EmptyFieldListFilter),
+        "model",
+        "created_at",
+        "owner",
+    )
     list_select_related = ("masterplan", "owner")
     search_fields = ("id", "masterplan__name", "model")
     date_hierarchy = "created_at"
-    actions = ("pause", "resume", "cancel")
+    actions = ("pause", "resume", "cancel", "retry_failed")
+    inlines = (ForkInline,)
 
     @admin.display(description="execution", ordering="id")
     def short_id(self, execution: Execution) -> str:
@@ -85,6 +109,7 @@ class ExecutionAdmin(EvidenceAdmin):
                 "waves": [(wave, by_wave.get(wave.number, [])) for wave in waves],
                 "cost": usd(execution.cost_nano_usd),
                 "waiting": why_waiting(execution),
+                "asked": approvals_asked(execution),
             }
         return super().change_view(request, object_id, form_url, {**extra, **(extra_context or {})})
 
@@ -100,16 +125,31 @@ class ExecutionAdmin(EvidenceAdmin):
     def cancel(self, request: HttpRequest, queryset: QuerySet[Execution]) -> HttpResponse | None:
         return self._confirmed(request, queryset, "cancel", cancel_execution)
 
+    @admin.action(description="Retry what failed in the chosen executions", permissions=["operate"])
+    def retry_failed(self, request: HttpRequest, queryset: QuerySet[Execution]) -> HttpResponse | None:
+        return self._confirmed(
+            request, queryset, "retry_failed", partial(retry_atoms, failed=True), _would_retry
+        )
+
     def _confirmed(
-        self, request: HttpRequest, queryset: QuerySet[Execution], name: str, verb: Verb
+        self,
+        request: HttpRequest,
+        queryset: QuerySet[Execution],
+        name: str,
+        verb: Verb,
+        preview: Callable[[Execution], str] | None = None,
     ) -> HttpResponse | None:
         """Ask first, then do it for each; those in a wrong state are named and left alone."""
+        words = name.replace("_", " ")
         if request.POST.get("confirmed") != "yes":
             context = {
                 **self.admin_site.each_context(request),
-                "title": f"{name.capitalize()} executions?",
+                "title": f"{words.capitalize()} executions?",
                 "verb": name,
-                "executions": queryset.select_related("masterplan"),
+                "words": words,
+                "executions": [
+                    (one, preview(one) if preview else "") for one in queryset.select_related("masterplan")
+                ],
                 "action_checkbox_name": helpers.ACTION_CHECKBOX_NAME,
                 "opts": self.model._meta,
             }
@@ -119,11 +159,24 @@ class ExecutionAdmin(EvidenceAdmin):
             try:
                 verb(execution_id=execution.id, actor=request.user, why=request.POST.get("why", "")[:500])
                 done += 1
-            except WrongState as error:
+            except (WrongState, InvalidRequest) as error:
                 self.message_user(request, f"{execution.id}: {error}", messages.WARNING)
         if done:
-            self.message_user(request, f"{name}: {done} executions", messages.SUCCESS)
+            self.message_user(request, f"{words}: {done} executions", messages.SUCCESS)
         return None
+
+
+def _would_retry(execution: Execution) -> str:
+    """What exactly would begin anew, or why nothing can."""
+    try:
+        plan = preview_retry(execution_id=execution.id, failed=True)
+    except (WrongState, InvalidRequest) as error:
+        return str(error)
+    if plan.changes_nothing:
+        return "nothing failed"
+    named = ", ".join(plan.generated[:MOST_NAMED]) + (" …" if len(plan.generated) > MOST_NAMED else "")
+    revived = f", {len(plan.revived)} are no longer blocked" if plan.revived else ""
+    return f"{len(plan.generated)} atoms are generated again ({named}){revived}"
 
 
 @admin.register(Wave)
@@ -132,13 +185,14 @@ class WaveAdmin(EvidenceAdmin):
         "number",
         "execution",
         "status",
+        "approval",
         "atoms_total",
         "atoms_succeeded",
         "atoms_unsuccessful",
         "started_at",
         "ended_at",
     )
-    list_filter = ("status", "started_at")
+    list_filter = ("status", "approval", "started_at")
     search_fields = ("execution__id", "execution__masterplan__name")
 
 
@@ -146,8 +200,10 @@ class AttemptInline(EvidenceInline):
     model = Attempt
     fk_name = "atom_run"
     fields = (
+        "generation",
         "number",
         "kind",
+        "author",
         "strategy",
         "status",
         "superseded",
@@ -168,17 +224,18 @@ class AtomRunAdmin(EvidenceAdmin):
         "wave",
         "status",
         "reason",
+        "approval",
         "attempts",
         "assurance",
         "deaths",
         "ended_at",
     )
-    list_filter = ("status", "reason", "assurance", "ended_at")
+    list_filter = ("status", "approval", "reason", "assurance", "ended_at")
     search_fields = ("key", "execution__id", "error")
     inlines = (AttemptInline,)
     fields = (
         ("execution", "atom", "wave"),
-        ("status", "reason", "assurance"),
+        ("status", "reason", "assurance", "approval"),
         "shown_error",
         "shown_code",
         ("attempts", "faults", "deaths", "generation"),

@@ -64,7 +64,7 @@ class ForkForm(forms.Form):
         config = execution.config
         places = _places(execution)
         initial = {
-            "wave": places[0][0],
+            "wave": _usual(execution, places),
             "model": execution.model,
             "max_concurrency": execution.max_concurrency,
             "budget_usd": config.get("budget_usd") or "",
@@ -134,6 +134,12 @@ def fork(request: HttpRequest, execution_id: uuid.UUID) -> HttpResponseBase:
             return redirect("dashboard:execution", made.pk)
     status = 422 if request.method == "POST" else 200
     return render(request, "dashboard/fork.html", {"form": form, "execution": execution}, status=status)
+
+
+def _usual(execution: Execution, places: list[tuple[int, str]]) -> int:
+    """As much as can be taken over, so that something is left to be done."""
+    everything = execution.atoms_succeeded == execution.atoms_total and len(places) > 1
+    return places[1 if everything else 0][0]
 
 
 def _places(execution: Execution) -> list[tuple[int, str]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
+from datetime import timedelta
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, Self
 
@@ -84,7 +85,7 @@ class Bars:
 
     def __init__(self, why: Why) -> None:
         from rich.console import Console
-        from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+        from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn
 
         self._progress: Progress = Progress(
             SpinnerColumn(),
@@ -92,7 +93,7 @@ class Bars:
             BarColumn(bar_width=30),
             TextColumn("{task.completed:>4.0f}/{task.total:.0f} atoms"),
             TextColumn("[dim]{task.fields[detail]}"),
-            TimeElapsedColumn(),
+            TextColumn("[yellow]{task.fields[elapsed]}"),
             console=Console(stderr=True),
         )
         self._why = why
@@ -116,7 +117,7 @@ class Bars:
         for execution in executions:
             if execution.id not in self._bars:
                 self._bars[execution.id] = self._progress.add_task(
-                    escape(execution.masterplan.name[:40]), total=execution.atoms_total, detail=""
+                    escape(execution.masterplan.name[:40]), total=execution.atoms_total, detail="", elapsed=""
                 )
             detail = (
                 f"wave {execution.current_wave}/{execution.waves_total} · {execution.attempts_total} attempts"
@@ -132,6 +133,8 @@ class Bars:
                 completed=execution.atoms_ended,
                 total=execution.atoms_total,
                 detail=escape(detail),
+                # Not since the bar is there: pauses, and the wait for workers, are none of it.
+                elapsed=str(timedelta(seconds=int(execution.ran_seconds))),
             )
 
 

@@ -15,10 +15,8 @@ def usd(nano: int) -> float:
 
 
 def seconds_of(execution: Execution) -> float:
-    """Seconds from the first claim to the end; 0 while it has not ended."""
-    if execution.started_at is None or execution.ended_at is None:
-        return 0.0
-    return round((execution.ended_at - execution.started_at).total_seconds(), 3)
+    """Seconds that it was not at rest, pauses left out; until now while it runs, 0 before it has begun."""
+    return round(execution.ran_seconds, 3)
 
 
 def report(execution: Execution) -> dict[str, Any]:

@@ -156,3 +156,77 @@ def test_staff_without_the_permission_see_no_actions(client: Client, begin: Call
 
     assert page.status_code == 200
     assert 'value="pause"' not in page.content.decode()
+
+
+def test_what_failed_is_retried_after_a_question_that_says_what_begins_anew(
+    boss: Client, begin: Callable[..., Execution]
+) -> None:
+    failed = begin(plan(adder("a"), adder("b", depends_on=["a"]), name="failed plan"))
+    _answered(failed)
+    other = begin(plan(adder("c"), name="other plan"))
+    address = reverse("admin:executions_execution_changelist")
+    chosen = {"action": "retry_failed", "_selected_action": [str(failed.pk), str(other.pk)]}
+
+    asked = boss.post(address, chosen).content.decode()
+    failed.refresh_from_db()
+    assert "1 atoms are generated again (a), 1 are no longer blocked" in asked
+    assert "nothing failed" in asked
+    assert failed.status == "completed"
+
+    boss.post(address, {**chosen, "confirmed": "yes", "why": "again"})
+    failed.refresh_from_db()
+    assert (failed.status, failed.run_number) == ("running", 2)
+    assert failed.events.get(type="control.retry").data["who"] == "boss"
+
+
+def test_forks_approvals_and_whose_code_it_is_are_shown(
+    boss: Client, begin: Callable[..., Execution]
+) -> None:
+    from executions.services.fork import fork_execution
+    from tests.engine.by_hand import succeed_all
+
+    source = begin(plan(*layers(1, 1), approvals=[2]))
+    succeed_all(source)
+    fork = fork_execution(execution_id=source.pk, actor=None, wave=1)
+
+    page = boss.get(reverse("admin:executions_execution_change", args=[source.pk])).content.decode()
+    assert "Waits for approval: wave 2" in page
+    assert reverse("admin:executions_execution_change", args=[fork.pk]) in page
+    taken = fork.attempts.get()
+    origin = source.attempts.get()
+    shown = boss.get(reverse("admin:executions_attempt_change", args=[taken.pk])).content.decode()
+    assert reverse("admin:executions_attempt_change", args=[origin.pk]) in shown
+    attempts = reverse("admin:executions_attempt_changelist")
+    for query, kept, left_out in (
+        ({"kind__exact": "fork"}, taken, origin),
+        ({"kind__exact": "model"}, origin, taken),
+        ({"superseded__exact": "0", "author": ""}, origin, None),
+    ):
+        listed = boss.get(attempts, query).content.decode()
+        assert str(kept.pk) in listed
+        assert left_out is None or str(left_out.pk) not in listed
+    waves = boss.get(reverse("admin:executions_wave_changelist"), {"approval__exact": "asked"})
+    assert waves.content.decode().count('class="field-number"') == 1
+    assert (
+        boss.get(reverse("admin:executions_atomrun_changelist"), {"approval__exact": "asked"}).status_code
+        == 200
+    )
+
+
+def test_kept_answers_are_listed_and_shown_as_text(boss: Client, db: None) -> None:
+    from datetime import UTC, datetime
+
+    from executions.models import CachedAnswer
+
+    now = datetime.now(UTC)
+    kept = CachedAnswer.objects.create(
+        scope="user:1", key="k" * 64, answer=HOSTILE, verdict_key="v" * 64, assurance="tested",
+        origin=new_id(), created_at=now, used_at=now,
+    )  # fmt: skip
+
+    listed = boss.get(reverse("admin:executions_cachedanswer_changelist"), {"q": "user:1"}).content.decode()
+    page = boss.get(reverse("admin:executions_cachedanswer_change", args=[kept.pk])).content.decode()
+
+    assert "user:1" in listed
+    assert HOSTILE not in page
+    assert "&lt;script&gt;" in page

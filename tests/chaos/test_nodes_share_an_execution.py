@@ -29,7 +29,7 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrivatePostgr
 def test_a_node_that_is_cut_off_loses_its_atoms_and_nothing_is_done_twice(
     scratch: Path, postgres: PrivatePostgres, nodes: int, cut: str
 ) -> None:
-    trial = Trial(nodes, atoms=400, concurrency=40, cut=cut, latency_s=1.0, lease_s=3.0)
+    trial = Trial(nodes, atoms=400, concurrency=40, cut=cut, latency_s=2.5, lease_s=4.0)
 
     outcome = run_trial(trial, folder=scratch, postgres=postgres)
 

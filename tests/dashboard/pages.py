@@ -53,6 +53,10 @@ class Page(HTMLParser):
         """Targets of links that begin like this."""
         return [one["href"] for tag, one in self.tags if tag == "a" and one.get("href", "").startswith(start)]
 
+    def tags_of(self, name: str) -> list[dict[str, str]]:
+        """Attributes of the elements of this name."""
+        return [one for tag, one in self.tags if tag == name]
+
     def find(self, **wanted: str) -> list[dict[str, str]]:
         """Attributes of the elements that have these; underscores stand for hyphens."""
         asked = {name.replace("_", "-"): value for name, value in wanted.items()}

@@ -21,6 +21,7 @@ from django_q.models import OrmQ
 from executions.engine.claims import ClaimedAtom
 from executions.engine.context import load_atoms, load_execution
 from executions.engine.node import drain, node_id
+from executions.engine.owners import owner_name
 from executions.engine.reconciler import reconcile
 from executions.engine.transaction import open_transaction
 from executions.engine.wave_executor import WaveExecutor, run_slice

@@ -8,6 +8,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import UTC, datetime
 from html import escape
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -20,6 +21,8 @@ from executions.engine.transaction import open_transaction
 from executions.live.feed import read_snapshot
 from executions.models import Event, Execution
 from executions.services.control import cancel_execution
+from executions.services.repair import roll_back
+from tests.engine.by_hand import succeed_all
 from tests.live.socket_client import append, cookie_of, off_loop
 from tests.live.web_process import WebProcess
 
@@ -185,6 +188,21 @@ async def test_where_sockets_do_not_get_through_the_page_polls(
     assert seen == list(range(execution.seq + 1, seen[-1] + 1))
 
 
+async def test_while_it_polls_what_begins_anew_waits_again(
+    ada: User, begin: Begin, look_at: Callable[..., Any]
+) -> None:
+    execution = await off_loop(lambda: begin(ada, 2, 1))
+    await off_loop(lambda: succeed_all(execution))
+    page = await look_at(execution, script=WITHOUT_SOCKETS)
+    await expect(page.locator("[data-live=badge]")).to_have_text("polling", timeout=PATIENCE_MS)
+    await off_loop(lambda: roll_back(execution_id=execution.pk, actor=ada, wave=1))
+    await expect(page.locator("main > [data-live=status]")).to_have_text("running", timeout=PATIENCE_MS)
+    await expect(page.locator("[data-atom='a2.0'] [data-live='atom:status']")).to_have_text("ready")
+    await expect(page.locator("[data-wave='2'] [data-live='wave:status']")).to_have_text("running")
+    await expect(page.locator("[data-wave='2'] [data-live='wave:ended']")).to_have_text("0")
+    await expect(page.locator("[data-atom='a1.0']")).to_have_attribute("data-status", "succeeded")
+
+
 async def test_a_page_that_may_not_see_its_execution_says_so_and_gives_up(
     ada: User, grace: User, begin: Begin, look_at: Callable[..., Any]
 ) -> None:
@@ -251,14 +269,47 @@ FACTS: list[dict[str, Any]] = [
     {"type": "call.failed", "atom": "a", "data": {"outcome": "lost"}},
     {"type": "control.pause", "data": {"who": "ada", "what": "pause", "why": "lunch"}},
     {"type": "control.resume", "data": {"who": "ada", "what": "resume", "why": ""}},
+    {"type": "lease.lost", "atom": "a", "data": {"owner": "host:1", "fence": 2}},
+    {"type": "lease.late_write", "atom": "a", "data": {"what": "verdict", "owner": "host:1", "fence": 2}},
     {
-        "type": "lease.lost",
+        "type": "execution.created",
+        "data": {"who": "ada", "atoms": 3, "waves": 2, "forked_from": "01a2", "at_wave": 1},
+    },
+    {"type": "execution.building", "data": {"stored": 500, "atoms": 3000}},
+    {"type": "execution.built", "data": {"atoms": 3000}},
+    {"type": "execution.reopened", "data": {"run_number": 2, "by": "retry"}},
+    {"type": "wave.reopened", "wave": 1, "data": {"status": "pending"}},
+    {"type": "wave.reopened", "wave": 1, "data": {"status": "running"}},
+    {"type": "atom.reopened", "wave": 1, "atom": "a", "data": {"was": "dead_lettered"}},
+    {"type": "approval.requested", "wave": 2, "data": {}},
+    {"type": "attempt.started", "atom": "a", "attempt": 1, "data": {"kind": "cache", "strategy": "cache"}},
+    {"type": "attempt.started", "atom": "a", "attempt": 5, "data": {"kind": "person"}},
+    {
+        "type": "control.retry",
+        "data": {"who": "ada", "what": "retry", "why": "", "generated": 1, "revived": 2},
+    },
+    {
+        "type": "control.rollback",
+        "data": {"who": "ada", "what": "rollback", "why": "other way", "to_wave": 0, "generated": 3},
+    },
+    {
+        "type": "control.fork",
+        "data": {"who": "ada", "what": "fork", "why": "", "fork": "01a20e64-f4c1-7613-86b4-606bca7e3823"},
+    },
+    {"type": "control.approve", "wave": 2, "data": {"who": "ada", "what": "approve", "why": "looks good"}},
+    {"type": "control.review", "atom": "a", "data": {"who": "ada", "what": "review", "attempt": "01a2"}},
+    {
+        "type": "something.new",
         "atom": "a",
         "data": {"owner": "host:1", "fence": 2, "nothing": None, "empty": [], "blank": ""},
     },
 ]
 NANO_USD = [0, 1, 99_999, 100_000, 12_345_600, 1_500_000_000, 12_345_678_900_000]
 PERCENTS = [0.0, 33.3333, 66.6667, 99.96, 99.5, 100.0]
+COUNTED = [
+    {"atoms_total": total, "atoms_succeeded": won, "atoms_unsuccessful": lost}
+    for total, won, lost in ((0, 0, 0), (3, 0, 0), (3, 3, 0), (3, 2, 1), (3, 0, 1), (3, 0, 3))
+]
 TEXTS = ["plain", "a\u202eb", "zero\u200bwidth", "bell\x07", "tab\tand\nline", "\U000e0041tag", "é 漢 😀"]
 
 
@@ -267,15 +318,15 @@ async def test_what_comes_live_reads_like_what_came_with_the_page(
 ) -> None:
     page = await look_at(await off_loop(lambda: begin(ada)))
     written = await page.evaluate(
-        """async ([facts, amounts, percents, texts]) => {
+        """async ([facts, amounts, percents, texts, counted]) => {
           const words = await import("/static/executions/live/words.js");
           return {
             facts: facts.map(words.sentence), usd: amounts.map(words.usd), percent: percents.map(words.percent),
             visible: texts.map(words.visible), thousands: [0, 1234567].map(words.thousands),
-            word: ["dead_lettered", "running"].map(words.word),
+            word: ["dead_lettered", "running"].map(words.word), outcome: counted.map(words.outcome),
           };
         }""",
-        [FACTS, [nano / 1e9 for nano in NANO_USD], PERCENTS, TEXTS],
+        [FACTS, [nano / 1e9 for nano in NANO_USD], PERCENTS, TEXTS, COUNTED],
     )
     now = datetime.now(UTC)
     events = [
@@ -288,6 +339,7 @@ async def test_what_comes_live_reads_like_what_came_with_the_page(
         "visible": [visible_text.visible(text) for text in TEXTS],
         "thousands": [words.thousands(number) for number in (0, 1234567)],
         "word": [words.word(status) for status in ("dead_lettered", "running")],
+        "outcome": [words.outcome(SimpleNamespace(**one)) for one in COUNTED],
     }
 
 

@@ -19,7 +19,12 @@ MODELS = sorted(apps.get_app_config("executions").get_models(), key=lambda one: 
 OWNED = [model for model in MODELS if issubclass(model, OwnedModel)]
 ITS_OWN_RULE = {"ApiToken": "a team shares no tokens; tried with the tokens"}
 OF_THE_SITE = {
+    "CachedAnswer": "looked up within its scope only; shown to nobody",
+    "Canary": "of a node; shown to nobody",
+    "IdempotentRequest": "looked up by its user only; shown to nobody",
+    "Leadership": "which process does a chore; shown to nobody",
     "Node": "belongs to nobody",
+    "NodeWorker": "of a node, shown with it",
     "RequestTally": "counts requests; shown to nobody",
     "Tally": "counters of the site; shown as metrics only",
 }

@@ -66,7 +66,16 @@ def test_a_bad_value_is_named_and_the_default_kept(name: str, text: str, said: s
     assert said in found.error
 
 
-CANDIDATES = ("1", "sqlite", "INFO", "isolated", "http://localhost:1", "6f2b6d0e-0000-7000-8000-000000000000")
+CANDIDATES = (
+    "1",
+    "sqlite",
+    "INFO",
+    "isolated",
+    "localhost",
+    "http://localhost:1",
+    "redis://localhost",
+    "6f2b6d0e-0000-7000-8000-000000000000",
+)
 
 
 @pytest.mark.parametrize("name", BY_NAME)

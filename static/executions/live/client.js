@@ -222,7 +222,10 @@ function stateAfter(events, execution, knownWaves) {
   const waves = new Map();
   const atoms = new Map();
   for (const { type, wave, atom, data } of events) {
-    if (type === "wave.started") waves.set(wave, { number: wave, status: "running" });
+    if (type === "wave.started") {
+      waves.set(wave, { number: wave, status: "running" });
+      for (const row of atoms.values()) if (row[1] === wave && row[2] === "pending") row[2] = "ready";
+    }
     else if (type === "wave.ended") waves.set(wave, { ...endedWave(data), number: wave, status: data.status });
     else if (type === "wave.reopened") waves.set(wave, { number: wave, status: data.status });
     else if (type === "atom.reopened") atoms.set(atom, [atom, wave, "pending", 0, ""]);
