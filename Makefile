@@ -9,6 +9,8 @@ RUNTIME := .venv/.runtime
 DEVELOPMENT := .venv/.development
 PIP := $(PY) -m pip install --quiet --disable-pip-version-check --require-hashes
 MANAGE := $(PY) manage.py
+# Rooms that know no database: their tests are run once, by `make test`.
+PURE_ROOMS := examples generation planning scripted_model validation
 
 .PHONY: help
 help: ## List the targets
@@ -45,9 +47,9 @@ test: $(DEVELOPMENT) ## Run the tests on SQLite; what this machine lacks is list
 	@$(PY) -m pytest -q -n 2 --dist worksteal
 
 .PHONY: test-services
-test-services: $(DEVELOPMENT) ## Run the same tests on PostgreSQL (MGE_TEST_DATABASE_URL, default postgres@127.0.0.1:5432)
+test-services: $(DEVELOPMENT) ## Run what knows a database on PostgreSQL (MGE_TEST_DATABASE_URL, default postgres@127.0.0.1:5432)
 	@MGE_TEST_DATABASE_URL="$${MGE_TEST_DATABASE_URL:-postgres://postgres@127.0.0.1:5432/postgres}" \
-		MGE_REQUIRE="$${MGE_REQUIRE:+$$MGE_REQUIRE,}postgres" MGE_TEST_ENGINE=postgres $(PY) -m pytest -q -n 2 --dist worksteal
+		MGE_REQUIRE="$${MGE_REQUIRE:+$$MGE_REQUIRE,}postgres" MGE_TEST_ENGINE=postgres $(PY) -m pytest -q -n 2 --dist worksteal $(addprefix --ignore=tests/,$(PURE_ROOMS))
 
 .PHONY: chaos
 chaos: $(DEVELOPMENT) ## Kill, stop and cut whatever runs, at least 100 times on both databases, and see that nothing is lost (ARGS)

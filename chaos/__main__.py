@@ -69,7 +69,7 @@ def _arguments() -> argparse.Namespace:
     )
     parser.add_argument("--smoke", action="store_true", help="few faults, small plans: three minutes at most")
     parser.add_argument("--faults", type=int, help="how many in all (default 104, smoke 10)")
-    parser.add_argument("--faults-per-round", type=int, default=13, help="in one installation (default 13)")
+    parser.add_argument("--faults-per-round", type=int, help="in one installation (default 13, smoke 5)")
     parser.add_argument("--seed", type=int, help="repeats a campaign (default: drawn and printed)")
     parser.add_argument("--round", type=int, help="only this one of each engine's rounds")
     parser.add_argument(

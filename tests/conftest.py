@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import socket
 from collections import Counter
@@ -13,7 +14,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from chaos.private_services import Missing, postgres_binaries
-from tests.ground import ON_POSTGRES, REQUIRED, SCRATCH, SERVER_URL, SHARED_DATA
+from tests.ground import ON_POSTGRES, PROCESS, REQUIRED, SCRATCH, SERVER_URL, SHARED_DATA
 
 
 @lru_cache(maxsize=1)
@@ -97,7 +98,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 
 def pytest_unconfigure() -> None:
-    shutil.rmtree(SCRATCH, ignore_errors=True)
+    if os.getpid() == PROCESS:  # not a fork of a test that ends as we do
+        shutil.rmtree(SCRATCH, ignore_errors=True)
 
 
 @pytest.fixture

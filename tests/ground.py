@@ -15,6 +15,7 @@ SHARED_DATA = ROOT.parent / "shared" / "data"
 ON_POSTGRES = os.environ.get("MGE_TEST_ENGINE") == "postgres"
 SERVER_URL = os.environ.get("MGE_TEST_DATABASE_URL", "")
 REQUIRED = {word.strip() for word in os.environ.get("MGE_REQUIRE", "").split(",") if word.strip()}
+PROCESS = os.getpid()
 SCRATCH = Path(tempfile.mkdtemp(prefix="mge-tests-"))
 """This process's own; removed at its end."""
 

@@ -80,9 +80,7 @@ class _Billed(serializers.Serializer[Execution]):
 
 
 class StatusResponse(_Counted, _Billed):
-    atoms_stored = serializers.IntegerField(
-        help_text="rows of atoms so far: a large plan is stored in the background, and begun when all are there"
-    )
+    pass
 
 
 class ProgressResponse(_Counted):

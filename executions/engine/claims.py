@@ -216,10 +216,16 @@ def release(unit: ExecutionTransaction, claim: ClaimedAtom, not_before: datetime
 
 
 def renew_leases(owner: str, lease: timedelta) -> int:
-    """Heartbeat: prolong all leases of this owner; returns how many it holds."""
+    """Heartbeat: prolong the leases of this owner; returns how many.
+
+    A row that is being written this moment waits for the next beat: a transaction that writes many atoms has them in an
+    order of its own, and to wait for one while holding others ends in a deadlock.
+    """
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(
-            "UPDATE executions_atomrun SET lease_until = %s WHERE lease_owner = %s AND status IN ('generating', 'validating')",
+            "UPDATE executions_atomrun SET lease_until = %s WHERE id IN (SELECT id FROM executions_atomrun"  # noqa: S608
+            " WHERE lease_owner = %s AND status IN ('generating', 'validating')"
+            f"{dialect.for_update_of_free_rows()})",
             [dialect.at(dialect.now(cursor) + lease), owner],
         )
         return int(cursor.rowcount)

@@ -71,6 +71,11 @@ def for_update() -> str:
     return "" if is_sqlite() else " FOR UPDATE"
 
 
+def for_update_of_free_rows() -> str:
+    """The same for a subquery that leaves out the rows which somebody else has locked now."""
+    return "" if is_sqlite() else " FOR UPDATE SKIP LOCKED"
+
+
 def one_at_a_time(cursor: CursorWrapper, key: int) -> None:
     """Hold off others with the same key until the transaction ends. SQLite has one writer anyway."""
     if not is_sqlite():

@@ -165,6 +165,8 @@ def complete_when_done(unit: ExecutionTransaction, execution: LockedExecution) -
     """Nothing happens while an atom has not ended, or while the execution is paused."""
     if execution.atoms_ended == execution.atoms_total and execution.status in (S.RUNNING, S.PAUSING):
         unit.set_status(execution, S.COMPLETED, "complete")
+        # Code by hand for an earlier wave may have been the last that was waited for.
+        execution.current_wave = execution.waves_total
         tell_end(unit, execution)
 
 

@@ -59,7 +59,24 @@ DOORS = (
     Door("execution-pause", "POST", 200, WRITE),
     Door("execution-resume", "POST", 200, WRITE),
     Door("execution-cancel", "POST", 200, WRITE),
+    Door("execution-retry", "POST", 200, WRITE),
+    Door("execution-retry-preview", "POST", 200, WRITE),
+    Door("execution-fork", "POST", 201, WRITE),
+    # Of an execution that has just been stored and asks nobody: let in, and told that it does not fit.
+    Door("execution-rollback", "POST", 409, WRITE),
+    Door("execution-code", "POST", 409, WRITE),
+    Door("execution-approve", "POST", 400, WRITE),
+    Door("nodes", "GET", 200, ("staff",), unseen=403),
 )
+BODIES: dict[str, dict[str, Any]] = {
+    "masterplans": plan(adder("x"), name="a new plan"),
+    "execution-retry": {"failed": True},
+    "execution-retry-preview": {"failed": True},
+    "execution-fork": {"wave": 0},
+    "execution-rollback": {"wave": 0},
+    "execution-code": {"code": "x = 1"},
+    "execution-approve": {"wave": 1},
+}
 
 
 @pytest.fixture
@@ -94,11 +111,9 @@ def knock(client: APIClient, door: Door, execution: Execution) -> Any:
         "<path:atom>": "a1.0",
     }.items():
         path = path.replace(name, value)
-    body: dict[str, Any] = {}
+    body = BODIES.get(door.name, {})
     if door.name == "original-start":
         body = {"masterplan_id": str(execution.masterplan_id)}
-    if door.name == "masterplans":
-        body = plan(adder("x"), name="a new plan")
     return client.get(path) if door.method == "GET" else client.post(path, body, format="json")
 
 
@@ -108,7 +123,7 @@ def expected(door: Door, role: str) -> int:
     if role in door.allowed:
         return door.good
     # He who sees nothing is told that there is nothing, also where his roles would let him act.
-    return 404 if role == "outsider" else 403
+    return door.unseen if role == "outsider" else 403
 
 
 @pytest.mark.parametrize("door", DOORS, ids=lambda door: f"{door.method} {door.name}")

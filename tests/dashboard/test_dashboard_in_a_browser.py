@@ -158,7 +158,7 @@ async def test_the_theme_is_remembered_and_the_grid_is_walked_by_keys(
     user, watched = await browser("ada")
     execution: Execution = await off_loop(lambda: start(plan(*layers(3)), owner=user))
     page = await watched.open(f"{web.url}/executions/{execution.pk}/")
-    await page.locator(".menu summary").click()
+    await page.locator(".site-header .menu summary").click()
     await page.get_by_text("Dark", exact=True).click()
     await page.reload()
     await expect(page.locator("html")).to_have_attribute("data-theme", "dark")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import closing
 from datetime import timedelta
 from typing import Any, TypeVar
 
@@ -104,3 +105,20 @@ def _end_other_connections() -> None:
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
             " WHERE datname = current_database() AND pid <> pg_backend_pid()"
         )
+
+
+@pytest.mark.skipif(not ON_POSTGRES, reason="SQLite has one writer")
+def test_a_beat_waits_for_no_row_that_is_being_written() -> None:
+    start(plan(*layers(2)))
+    write(claiming(2, owner="me", lease_s=5))
+    before = _leases()
+
+    other = connection.copy("other")
+    with closing(other), other.cursor() as cursor:
+        other.set_autocommit(False)
+        cursor.execute("SELECT 1 FROM executions_atomrun WHERE key = 'a1.0' FOR UPDATE")
+        assert renew_leases("me", timedelta(seconds=60)) == 1
+
+    after = _leases()
+    assert [after[key] > before[key] for key in ("a1.0", "a1.1")] == [False, True]
+    assert renew_leases("me", timedelta(seconds=60)) == 2

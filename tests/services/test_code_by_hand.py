@@ -69,7 +69,7 @@ def test_code_that_passes_is_accepted_without_a_call_and_frees_what_was_blocked(
     assert (run.accepted_id, run.attempts, run.assurance, run.generation) == (attempt_id, 2, "tested", 1)
     assert model.stats()["calls_per_atom"]["a"] == calls
     assert export_of([execution.id])["pkg/add_a.py"] == RIGHT
-    assert execution.run_number == 2
+    assert (execution.run_number, execution.current_wave) == (2, 3)
     assert_all_ended(execution)
     assert_counters_equal_rows(execution)
     assert check_execution(execution.id) == []
@@ -135,6 +135,8 @@ def test_accepted_code_can_be_replaced_and_what_builds_on_it_keeps_its_own(
 
     assert set(statuses(execution).values()) == {"succeeded"}
     assert AtomRun.objects.get(key="a").accepted_id == attempt_id
+    execution.refresh_from_db()
+    assert execution.current_wave == 3
     assert Attempt.objects.get(pk=before).superseded
     assert Attempt.objects.filter(atom_run__key="b").count() == 1
     assert_all_ended(execution)

@@ -10,8 +10,11 @@ export function steer(root) {
   const needed = { failed: (execution) => execution.atoms_failed + execution.atoms_dead_lettered > 0 };
 
   root.addEventListener("live:change", ({ detail: { execution, events } }) => {
-    // What waits for a person is on the page with its buttons: that piece is fetched anew.
-    if (events.some(({ type }) => CHANGES_APPROVALS.has(type))) window.htmx?.trigger("#approvals", "approvals-changed");
+    // What waits for a person is on the page with its buttons: that piece is fetched anew, when it has changed.
+    const asking = root.querySelector("#approvals form") !== null;
+    if (events.some(({ type }) => type === "approval.requested" || (asking && ENDS_ASKING.has(type)))) {
+      window.htmx?.trigger("#approvals", "approvals-changed");
+    }
     if (!execution) return;
     // The reason was true when the page was made.
     if (execution.status !== shown || execution.calls_total > 0) waiting.hidden = true;
@@ -33,4 +36,4 @@ export function steer(root) {
   });
 }
 
-const CHANGES_APPROVALS = new Set(["approval.requested", "control.approve", "control.rollback", "control.cancel", "execution.ended"]);
+const ENDS_ASKING = new Set(["control.approve", "control.rollback", "control.cancel", "execution.ended"]);
