@@ -171,7 +171,9 @@ def test_histograms_hold_the_times_of_the_rows(scrape: Ask) -> None:
         )
     took = (execution.ended_at - execution.started_at).total_seconds()
     labels = {"masterplan_id": execution.masterplan_id}
-    assert found("v2_execution_time_seconds_sum", **labels) == pytest.approx(execution.ran_ms / 1000, abs=1e-9)
+    assert found("v2_execution_time_seconds_sum", **labels) == pytest.approx(
+        execution.ran_ms / 1000, abs=1e-9
+    )
     assert execution.ran_ms / 1000 == pytest.approx(took, abs=1e-3)
     assert found("v2_execution_time_seconds_bucket", **labels, le="+Inf") == 1
 
