@@ -296,6 +296,12 @@ VARIABLES: tuple[Variable, ...] = (
         "MGE_REQUIRE", words, (), "test suite only: things whose absence is a failure instead of NOT RUN"
     ),
     Variable(
+        "MGE_TEST_SLOW",
+        choice("all", "split"),
+        "all",
+        "test suite only: split runs each slow test on one database",
+    ),
+    Variable(
         "MGE_TEST_EXAMPLES",
         whole(1, 100000),
         10,

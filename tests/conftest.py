@@ -79,6 +79,23 @@ def pytest_configure(config: pytest.Config) -> None:
         )
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """With MGE_TEST_SLOW=split a slow test is run on one database only; otherwise every test is run."""
+    if os.environ.get("MGE_TEST_SLOW") != "split":
+        return
+    here = "postgres" if ON_POSTGRES else "sqlite"
+    elsewhere = [item for item in items if _slow_on(item) not in ("", here)]
+    if elsewhere:
+        config.hook.pytest_deselected(items=elsewhere)
+        items[:] = [item for item in items if _slow_on(item) in ("", here)]
+
+
+def _slow_on(item: pytest.Item) -> str:
+    """The database on which a slow test is run; empty for all others."""
+    marker = item.get_closest_marker("slow")
+    return "" if marker is None else str(marker.kwargs.get("on", "sqlite"))
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
     for marker in item.iter_markers():
         name = marker.name.removeprefix("needs_")

@@ -7,6 +7,7 @@ data folder may reach a test.
 from __future__ import annotations
 
 import os
+import signal
 import tempfile
 from pathlib import Path
 
@@ -32,4 +33,11 @@ def _clean_environment() -> None:
         os.environ["DATABASE_URL"] = SERVER_URL
 
 
+def _ctrl_c_works() -> None:
+    """A suite in the background of a shell is started deaf to it, and so would be every command that a test starts."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 _clean_environment()
+_ctrl_c_works()

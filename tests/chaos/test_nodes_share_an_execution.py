@@ -10,7 +10,7 @@ import pytest
 from chaos.nodes import Trial, run_trial
 from chaos.private_services import PrivatePostgres
 
-pytestmark = [pytest.mark.slow, pytest.mark.needs_initdb, pytest.mark.needs_postgres]
+pytestmark = [pytest.mark.slow(on="postgres"), pytest.mark.needs_initdb, pytest.mark.needs_postgres]
 
 
 @pytest.fixture(scope="module")

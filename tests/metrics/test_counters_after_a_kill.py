@@ -56,7 +56,7 @@ class Web:
             return read_scrape(answer.read().decode())
 
 
-@pytest.mark.slow
+@pytest.mark.slow(on="postgres")
 def test_after_a_kill_of_the_workers_the_counters_equal_the_database(product: Product, scratch: Path) -> None:
     atoms = layers(6, 4)
     broken = [{**wrong(atom), "code": "def unfinished("} for atom in atoms[::2]]

@@ -56,7 +56,7 @@ def _described_anew(value: dict[str, Any], key: str) -> dict[str, Any]:
     return {**value, "atoms": atoms}
 
 
-@pytest.mark.slow
+@pytest.mark.slow(on="postgres")
 @pytest.mark.needs_data
 def test_164_atoms_of_which_4_in_10_needed_a_retry_are_all_known_the_second_time(
     product: Product, scratch: Path

@@ -41,7 +41,7 @@ def control(product: Product, execution: str, *arguments: object) -> tuple[int, 
     return done.returncode, json.loads(done.stdout)
 
 
-@pytest.mark.slow
+@pytest.mark.slow(on="postgres")
 def test_executions_are_found_by_the_list_and_steered_by_their_ids(product: Product, scratch: Path) -> None:
     execution = started(product, scratch / "one", plan(*layers(2, 1), name="waiting plan"))
 
@@ -74,7 +74,7 @@ def test_a_wrong_state_exits_3_and_names_it(product: Product, scratch: Path) -> 
         assert "Traceback" not in done.stderr
 
 
-@pytest.mark.slow
+@pytest.mark.slow(on="postgres")
 def test_bad_input_exits_2_and_says_every_problem(product: Product, scratch: Path) -> None:
     execution = started(product, scratch / "one", plan(*layers(2, 1), approvals=[2]))
     blank = scratch / "blank.py"
@@ -110,7 +110,7 @@ def test_bad_input_exits_2_and_says_every_problem(product: Product, scratch: Pat
         assert "Traceback" not in done.stderr
 
 
-@pytest.mark.slow
+@pytest.mark.slow(on="postgres")
 def test_a_failed_atom_is_mended_by_hand_what_it_blocked_goes_on_and_a_fork_takes_all_over(
     product: Product, scratch: Path
 ) -> None:

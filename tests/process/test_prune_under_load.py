@@ -29,7 +29,7 @@ print(old[0], fork_execution(execution_id=old[0], actor=None, wave=1).id)
 """
 
 
-@pytest.mark.slow
+@pytest.mark.slow(on="postgres")
 def test_a_hundred_of_two_hundred_executions_are_pruned_under_load(product: Product, scratch: Path) -> None:
     small = write_plan(scratch / "small", plan(*layers(2, 1), name="small"))
     big = write_plan(scratch / "big", plan(*layers(200, 200, prefix="b"), name="big"))

@@ -14,7 +14,7 @@ from tests.product import Product, endpoint, wait_for
 from tests.redis_server import RedisServer
 from tests.scripted import ScriptedServer
 
-pytestmark = [pytest.mark.needs_redis, pytest.mark.needs_sandbox, pytest.mark.slow]
+pytestmark = [pytest.mark.needs_redis, pytest.mark.needs_sandbox, pytest.mark.slow(on="postgres")]
 
 START = """
 from executions.models import Masterplan

@@ -20,7 +20,7 @@ from tests.plans import adder, layers, plan, write_plan, wrong
 from tests.product import Product, endpoint, wait_for
 from tests.scripted import ScriptedServer
 
-pytestmark = [pytest.mark.slow, pytest.mark.needs_sandbox]
+pytestmark = [pytest.mark.slow(on="postgres"), pytest.mark.needs_sandbox]
 
 WAVES = layers(3, 3, 2, 2, 1)
 STUBBORN = {

@@ -32,6 +32,7 @@ def _statuses(product: Product) -> list[str]:
     return [row[0] for row in product.query("SELECT status FROM executions_execution ORDER BY created_at")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["Ctrl-C", "SIGTERM"])
 def test_a_stopped_run_pauses_with_nothing_in_flight_and_says_how_to_go_on(
     product: Product, scratch: Path, number: signal.Signals
@@ -55,6 +56,7 @@ def test_a_stopped_run_pauses_with_nothing_in_flight_and_says_how_to_go_on(
     assert calls == 6
 
 
+@pytest.mark.slow
 def test_a_second_ctrl_c_leaves_at_once(product: Product, scratch: Path) -> None:
     file = write_plan(scratch, plan(*layers(6)))
     process, output = _started(product, file, "first")
@@ -67,6 +69,7 @@ def test_a_second_ctrl_c_leaves_at_once(product: Product, scratch: Path) -> None
     assert "Traceback" not in output.read_text(encoding="utf-8")
 
 
+@pytest.mark.slow(on="postgres")
 def test_the_next_run_says_that_what_a_killed_one_left_goes_on_besides(
     product: Product, scratch: Path
 ) -> None:

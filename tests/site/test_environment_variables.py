@@ -70,6 +70,7 @@ CANDIDATES = (
     "1",
     "sqlite",
     "INFO",
+    "all",
     "isolated",
     "localhost",
     "http://localhost:1",
