@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,14 +15,14 @@ pytestmark = [pytest.mark.slow(on="postgres"), pytest.mark.needs_initdb, pytest.
 
 
 @pytest.fixture(scope="module")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrivatePostgres]:
-    folder = tmp_path_factory.mktemp("postgres")
-    for above in (folder, *list(folder.parents)[:2]):
-        above.chmod(above.stat().st_mode | 0o011)  # as root, PostgreSQL runs as another user
-    server = PrivatePostgres(folder)
-    server.start()
-    yield server
-    server.stop(immediate=True)
+def postgres() -> Iterator[PrivatePostgres]:
+    # Not in pytest's own folders, which are closed to others: as root, PostgreSQL runs as another user.
+    with tempfile.TemporaryDirectory(prefix="mge-postgres-") as folder:
+        Path(folder).chmod(0o711)
+        server = PrivatePostgres(Path(folder))
+        server.start()
+        yield server
+        server.stop(immediate=True)
 
 
 @pytest.mark.timeout(600)
