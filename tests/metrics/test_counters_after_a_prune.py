@@ -14,7 +14,16 @@ from tests.engine.by_hand import Hand, claiming, start, succeed_all, write
 from tests.metrics.exposition import Scrape
 from tests.plans import layers, plan
 
-GAUGES = ("mge_executions", "mge_dead_letters", "mge_oldest", "v2_execution_precision", "v2_wave_completion")
+GAUGES = (
+    "mge_executions",
+    "mge_dead_letters",
+    "mge_oldest",
+    "v2_execution_precision",
+    "v2_wave_completion",
+    "process_",
+    "python_",
+)
+"""What may fall: states of the database, and of the scraped process itself (its memory, its open files)."""
 
 
 @pytest.mark.django_db
