@@ -12,15 +12,13 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import heapq
 import shutil
 import sys
 import tempfile
-from collections import Counter, defaultdict
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from benchmarks.bounds import CONCURRENCY, barriers, list_scheduled, lower_bound, seconds_per_atom
 from benchmarks.plans import dependencies, irregular_plan
 from executions.planning.graph import build_graph
 from tests.ground import ON_POSTGRES, SCRATCH
@@ -28,7 +26,6 @@ from tests.plans import adder, plan, write_plan
 from tests.product import Product, endpoint, wait_for
 from tests.scripted import ScriptedServer
 
-CONCURRENCY = 100
 LATENCY = "lognormal:1,0.6"
 
 
@@ -46,7 +43,7 @@ def measure(folder: Path, atoms: int, seed: int, schedule: str) -> dict[str, Any
             common = ("--set", "validators=syntax", f"schedule={schedule}", "cache=off")
             product.run_plan(files[1], *common, timeout=600)
             _, (report,) = product.run_plan(files[0], *common, f"max_concurrency={CONCURRENCY}", timeout=600)
-            latency = {entry["atom"]: entry["seconds"] for entry in server.log() if entry["atom"] != "w"}
+            latency = seconds_per_atom(entry for entry in server.log() if entry["atom"] != "w")
             most = server.stats()["max_in_flight"]
     finally:
         product.close()
@@ -54,7 +51,7 @@ def measure(folder: Path, atoms: int, seed: int, schedule: str) -> dict[str, Any
         raise SystemExit(f"not all atoms succeeded: {report}")
     depends_on = dependencies(value)
     bounds = {
-        "flow": max(critical_path(depends_on, latency), sum(latency.values()) / CONCURRENCY),
+        "flow": lower_bound(depends_on, latency),
         "waves": barriers(depends_on, latency),
     }
     barrier = build_graph(depends_on).wave_of if schedule == "waves" else {}
@@ -70,51 +67,6 @@ def _live(product: Product) -> bool:
     with contextlib.suppress(Exception):
         return bool(product.query("SELECT COUNT(*) FROM executions_node")[0][0])
     return False
-
-
-def critical_path(depends_on: Mapping[str, tuple[str, ...]], latency: Mapping[str, float]) -> float:
-    """Seconds along the longest chain of dependencies."""
-    ends: dict[str, float] = {}
-    for key in build_graph(depends_on).order:
-        ends[key] = latency[key] + max((ends[one] for one in depends_on[key]), default=0.0)
-    return max(ends.values())
-
-
-def barriers(depends_on: Mapping[str, tuple[str, ...]], latency: Mapping[str, float]) -> float:
-    """Seconds of a perfect executor that begins no wave before the one ahead has ended."""
-    waves: dict[int, list[float]] = defaultdict(list)
-    for key, wave in build_graph(depends_on).wave_of.items():
-        waves[wave].append(latency[key])
-    return sum(max(max(one), sum(one) / CONCURRENCY) for one in waves.values())
-
-
-def list_scheduled(
-    depends_on: Mapping[str, tuple[str, ...]], latency: Mapping[str, float], barrier: Mapping[str, int]
-) -> float:
-    """Seconds of an executor without any overhead: whenever one of its slots is free, the ready atom with the longest
-    remaining chain, then the plan's order, begins. `barrier`: waves by atom, where they are to be kept apart.
-    """
-    chain = build_graph(depends_on).chain
-    priority = {key: (-chain[key], place) for place, key in enumerate(depends_on)}
-    unmet = {key: set(needed) for key, needed in depends_on.items()}
-    left_in = Counter(barrier.values())
-    now, wave, running = 0.0, 1, list[tuple[float, str]]()
-    waiting = set(depends_on)
-    while waiting or running:
-        ready = sorted(
-            (key for key in waiting if not unmet[key] and barrier.get(key, wave) == wave),
-            key=priority.__getitem__,
-        )
-        for key in ready[: CONCURRENCY - len(running)]:
-            waiting.remove(key)
-            heapq.heappush(running, (now + latency[key], key))
-        now, done = heapq.heappop(running)
-        for needed in unmet.values():
-            needed.discard(done)
-        if barrier:
-            left_in[barrier[done]] -= 1
-            wave += not left_in[wave]
-    return now
 
 
 def main() -> None:

@@ -45,6 +45,11 @@ class ScriptedServer:
         self._process.communicate()
         self._folder.cleanup()
 
+    @property
+    def pid(self) -> int:
+        """Of its process."""
+        return self._process.pid
+
     def get(self, path: str) -> Any:
         with urllib.request.urlopen(self.url + path, timeout=30) as answer:  # noqa: S310  our own loopback server
             return json.load(answer)

@@ -11,11 +11,6 @@ from executions.engine import dialect
 from executions.engine.transaction import ExecutionTransaction, LockedExecution
 from executions.states import AttemptKind, AttemptStatus
 
-_COLUMNS = (
-    "id, execution_id, atom_run_id, generation, number, kind, status, superseded, author, origin, strategy, rung,"
-    " prompt_system, prompt_user, code, isolation, tests_passed, tests_total, started_at, ended_at"
-)
-
 
 @dataclass(frozen=True, slots=True)
 class NewAttempt:
@@ -43,9 +38,10 @@ class NewAttempt:
 def insert_attempts(unit: ExecutionTransaction, attempts: Iterable[NewAttempt]) -> None:
     """Write them; the caller holds the lock of their execution."""
     now = dialect.at(unit.now)
-    unit.cursor.executemany(
-        f"INSERT INTO executions_attempt ({_COLUMNS}) VALUES ({dialect.marks(20)})",  # noqa: S608
-        [
+    for one in attempts:
+        unit.rows.add_attempt(
+            one.id,
+            one.status.value,
             (
                 dialect.uid(one.id),
                 dialect.uid(one.execution_id),
@@ -67,10 +63,8 @@ def insert_attempts(unit: ExecutionTransaction, attempts: Iterable[NewAttempt]) 
                 one.tests_total,
                 now,
                 None if one.status is AttemptStatus.RUNNING else now,
-            )
-            for one in attempts
-        ],
-    )
+            ),
+        )
 
 
 def end_open_attempt(

@@ -11,13 +11,18 @@ from typing import TYPE_CHECKING, Any
 from executions.engine import dialect
 from executions.engine.attempt_rows import NewAttempt, end_open_attempt, insert_attempts
 from executions.engine.claims import ClaimedAtom, hold, holds, release
-from executions.engine.ledger import Stopped
+from executions.engine.ledger import Change, Stopped
 from executions.engine.progress import Ending, end_atom
+from executions.engine.rows import CallRow, Touched
 from executions.engine.transaction import ExecutionTransaction, LockedExecution
 from executions.states import AtomStatus, AttemptKind, AttemptStatus, CallOutcome, ExecutionStatus
 
 if TYPE_CHECKING:
     from django.db.backends.utils import CursorWrapper
+
+
+_NOTHING_YET = ("{}", "{}", "", "", "", "", "", "", 0, 0, 0, 0, "")
+"""What a call's columns hold until its outcome is known, from the applied parameters to the kind of price."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +37,7 @@ class AttemptIntent:
 
 
 @dataclass(frozen=True, slots=True)
-class RecordIntent:
+class RecordIntent(Change[None]):
     """A call is about to be made: its row, its reservation, and the attempt's row with the first one."""
 
     claim: ClaimedAtom
@@ -49,6 +54,9 @@ class RecordIntent:
     def execution_ids(self, cursor: CursorWrapper) -> Iterable[uuid.UUID]:
         return (self.claim.execution_id,)
 
+    def touches(self) -> Touched:
+        return Touched(atoms=(self.claim.run_id,))
+
     def apply(self, unit: ExecutionTransaction) -> None:
         execution = unit.executions[self.claim.execution_id]
         hold(unit, self.claim)
@@ -61,12 +69,8 @@ class RecordIntent:
             raise Stopped(execution.status)
         if self.new_attempt is not None:
             self._start_attempt(unit, execution, self.new_attempt)
-        unit.cursor.execute(
-            "INSERT INTO executions_call (id, execution_id, attempt_id, ordinal, owner, fence, endpoint, model, requested,"
-            " applied, dropped, outcome, error_type, error, request_id, stop_reason, answer, input_tokens, output_tokens,"
-            " cache_read_tokens, cache_write_tokens, price_kind, reserved_nano_usd, started_at)"
-            " VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, '{}', '{}', '', '', '', '', '', '', 0, 0, 0, 0, '', %s, %s)",
-            [
+        unit.rows.add_call(
+            (
                 dialect.uid(self.call_id),
                 dialect.uid(execution.id),
                 dialect.uid(self.attempt_id),
@@ -76,20 +80,20 @@ class RecordIntent:
                 self.endpoint,
                 self.model,
                 dialect.dump(self.requested),
+                *_NOTHING_YET,
                 self.reserve_nano_usd,
                 dialect.at(unit.now),
-            ],
+            )
         )
-        unit.cursor.execute(
-            "UPDATE executions_atomrun SET status = 'generating' WHERE id = %s",
-            [dialect.uid(self.claim.run_id)],
-        )
+        row = unit.rows.atom(self.claim.run_id)
+        if row.status != AtomStatus.GENERATING:
+            row.status = AtomStatus.GENERATING.value
+            unit.rows.changed(row)
         execution.add("calls_total")
         execution.add("reserved_nano_usd", self.reserve_nano_usd)
 
     def _is_written(self, unit: ExecutionTransaction) -> bool:
-        unit.cursor.execute("SELECT 1 FROM executions_call WHERE id = %s", [dialect.uid(self.call_id)])
-        return unit.cursor.fetchone() is not None
+        return unit.rows.call(self.call_id) is not None
 
     def _start_attempt(
         self, unit: ExecutionTransaction, execution: LockedExecution, intent: AttemptIntent
@@ -174,20 +178,15 @@ def close_call(
 
     What is possibly spent is thus the sum of the reservations of all calls that have ended without a known cost.
     """
-    unit.cursor.execute(
-        "SELECT outcome, reserved_nano_usd, cost_nano_usd FROM executions_call WHERE id = %s",
-        [dialect.uid(call_id)],
-    )
-    outcome, reserved, cost = unit.cursor.fetchone()
-    if outcome not in ("", CallOutcome.LOST.value) or cost is not None:
+    call = _known_call(unit, call_id)
+    if _is_over(call):
         return False
-    was_open: bool = outcome == ""
-    unit.cursor.execute(
-        "UPDATE executions_call SET outcome = %s, applied = %s, dropped = %s, status_code = %s, error_type = %s, error = %s,"
-        " request_id = %s, stop_reason = %s, answer = %s, input_tokens = %s, output_tokens = %s, cache_read_tokens = %s,"
-        " cache_write_tokens = %s, price_kind = %s, cost_nano_usd = %s, ended_at = COALESCE(ended_at, %s) WHERE id = %s",
-        [
-            (result.outcome if was_open else CallOutcome.LOST).value,
+    was_open, reserved = call.outcome == "", call.reserved_nano_usd
+    unit.rows.end_call(
+        call,
+        (result.outcome if was_open else CallOutcome.LOST).value,
+        result.settled_nano_usd,
+        (
             dialect.dump(result.applied),
             dialect.dump(result.dropped),
             result.status_code,
@@ -202,9 +201,8 @@ def close_call(
             result.cache_write_tokens,
             result.price_kind,
             result.settled_nano_usd,
-            dialect.at(unit.now),
-            dialect.uid(call_id),
-        ],
+            dialect.at(call.ended_at or unit.now),
+        ),
     )
     execution.add("input_tokens", result.input_tokens)
     execution.add("output_tokens", result.output_tokens)
@@ -220,11 +218,19 @@ def close_call(
 
 def _is_settled(unit: ExecutionTransaction, call_id: uuid.UUID) -> bool:
     """Whether the outcome of a call is on record. Asked when it is written again: then it is told and counted already."""
-    unit.cursor.execute(
-        "SELECT outcome, cost_nano_usd FROM executions_call WHERE id = %s", [dialect.uid(call_id)]
-    )
-    outcome, cost = unit.cursor.fetchone()
-    return outcome not in ("", CallOutcome.LOST.value) or cost is not None
+    return _is_over(_known_call(unit, call_id))
+
+
+def _is_over(call: CallRow) -> bool:
+    """Whether its outcome is known for good: one that counts as lost may still have its cost told."""
+    return call.outcome not in ("", CallOutcome.LOST.value) or call.cost_nano_usd is not None
+
+
+def _known_call(unit: ExecutionTransaction, call_id: uuid.UUID) -> CallRow:
+    call = unit.rows.call(call_id)
+    if call is None:
+        raise LookupError(f"call {call_id} has no row")
+    return call
 
 
 def goes_on(unit: ExecutionTransaction, execution: LockedExecution, claim: ClaimedAtom) -> bool:
@@ -240,7 +246,7 @@ def goes_on(unit: ExecutionTransaction, execution: LockedExecution, claim: Claim
 
 
 @dataclass(frozen=True, slots=True)
-class RecordAnswer:
+class RecordAnswer(Change[bool]):
     """The model answered in full: the answer is kept before it is looked at. Returns whether the atom is still ours."""
 
     claim: ClaimedAtom
@@ -251,20 +257,20 @@ class RecordAnswer:
     def execution_ids(self, cursor: CursorWrapper) -> Iterable[uuid.UUID]:
         return (self.claim.execution_id,)
 
+    def touches(self) -> Touched:
+        return Touched(atoms=(self.claim.run_id,), calls=(self.call_id,))
+
     def apply(self, unit: ExecutionTransaction) -> bool:
         execution = unit.executions[self.claim.execution_id]
         if unit.again and _is_settled(unit, self.call_id):
             return holds(unit, self.claim)
         close_call(unit, execution, self.call_id, self.result)
-        unit.cursor.execute(
-            "UPDATE executions_atomrun SET status = 'validating', faults = 0, fault_since = NULL WHERE id = %s"
-            " AND lease_owner = %s AND fence = %s AND status IN ('generating', 'validating')",
-            [dialect.uid(self.claim.run_id), self.claim.owner, self.claim.fence],
-        )
-        owned: bool = unit.cursor.rowcount == 1
-        if not owned:
+        if not holds(unit, self.claim):
             note_late(unit, execution, self.claim, "answer")
             return False
+        row = unit.rows.atom(self.claim.run_id)
+        row.status, row.faults, row.fault_since = AtomStatus.VALIDATING.value, 0, None
+        unit.rows.changed(row)
         unit.event(
             execution,
             "call.answered",
@@ -298,7 +304,7 @@ class FaultPolicy:
 
 
 @dataclass(frozen=True, slots=True)
-class RecordFault:
+class RecordFault(Change[bool]):
     """A call brought no usable answer. The atom waits without a slot, or gives the provider up; no attempt is used.
 
     `wait` is the time until the atom may be claimed again; `stop_reason` pauses the whole execution (a person must act).
@@ -316,21 +322,19 @@ class RecordFault:
     def execution_ids(self, cursor: CursorWrapper) -> Iterable[uuid.UUID]:
         return (self.claim.execution_id,)
 
+    def touches(self) -> Touched:
+        return Touched(atoms=(self.claim.run_id,), calls=(self.call_id,))
+
     def apply(self, unit: ExecutionTransaction) -> bool:
         execution = unit.executions[self.claim.execution_id]
         if unit.again and _is_settled(unit, self.call_id):
             return goes_on(unit, execution, self.claim)
         close_call(unit, execution, self.call_id, self.result)
-        unit.cursor.execute(
-            "SELECT faults, fault_since FROM executions_atomrun WHERE id = %s AND lease_owner = %s AND fence = %s"
-            " AND status IN ('generating', 'validating')",
-            [dialect.uid(self.claim.run_id), self.claim.owner, self.claim.fence],
-        )
-        row = unit.cursor.fetchone()
-        if row is None:
+        if not holds(unit, self.claim):
             note_late(unit, execution, self.claim, "fault")
             return False
-        faults, since = row[0] + 1, dialect.to_time(row[1]) or unit.now
+        row = unit.rows.atom(self.claim.run_id)
+        faults, since = row.faults + 1, row.fault_since or unit.now
         unit.event(
             execution,
             "call.failed",
@@ -343,10 +347,8 @@ class RecordFault:
             faults=faults,
             wait_s=None if self.wait is None else round(self.wait.total_seconds(), 3),
         )
-        unit.cursor.execute(
-            "UPDATE executions_atomrun SET faults = %s, fault_since = %s WHERE id = %s",
-            [faults, dialect.at(since), dialect.uid(self.claim.run_id)],
-        )
+        row.faults, row.fault_since = faults, since
+        unit.rows.changed(row)
         if self.stop_reason:
             pause_for(unit, execution, self.stop_reason)
             release(unit, self.claim, None)
@@ -373,13 +375,16 @@ class RecordFault:
 
 
 @dataclass(frozen=True, slots=True)
-class RecordAborted:
+class RecordAborted(Change[None]):
     """The owner aborted its work: because the execution is being cancelled, or because the runner itself must end."""
 
     claim: ClaimedAtom
 
     def execution_ids(self, cursor: CursorWrapper) -> Iterable[uuid.UUID]:
         return (self.claim.execution_id,)
+
+    def touches(self) -> Touched:
+        return Touched(atoms=(self.claim.run_id,))
 
     def apply(self, unit: ExecutionTransaction) -> None:
         execution = unit.executions[self.claim.execution_id]

@@ -10,15 +10,16 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from django.db import connection, transaction
 
 from executions.engine import dialect
-from executions.engine.ledger import LeaseLost
+from executions.engine.ledger import Change, LeaseLost
 from executions.engine.progress import atom_claimed, begin, cancel_atom, settle
+from executions.engine.rows import Touched
 from executions.engine.transaction import ExecutionTransaction, LockedExecution
-from executions.states import ExecutionStatus
+from executions.states import AtomStatus, ExecutionStatus
 
 if TYPE_CHECKING:
     from django.db.backends.utils import CursorWrapper
@@ -50,16 +51,11 @@ def hold(unit: ExecutionTransaction, claim: ClaimedAtom) -> None:
 
 def holds(unit: ExecutionTransaction, claim: ClaimedAtom) -> bool:
     """Whether the claim's owner still holds the atom."""
-    unit.cursor.execute(
-        "SELECT 1 FROM executions_atomrun WHERE id = %s AND lease_owner = %s AND fence = %s"
-        " AND status IN ('generating', 'validating')",
-        [dialect.uid(claim.run_id), claim.owner, claim.fence],
-    )
-    return unit.cursor.fetchone() is not None
+    return unit.rows.atom(claim.run_id).is_held(claim.owner, claim.fence)
 
 
 @dataclass(frozen=True, slots=True)
-class Claim:
+class Claim(Change[list[ClaimedAtom]]):
     """Take up to `limit` ready atoms: fair over executions, longest remaining chain first, within every limit.
 
     Written again after a commit whose acknowledgement was lost, it answers with what it had taken, and takes the rest only.
@@ -70,6 +66,7 @@ class Claim:
     lease: timedelta
     most_in_flight: int
     can_execute: bool
+    last: ClassVar[bool] = True
     taken: list[ClaimedAtom] = field(default_factory=list, init=False, compare=False)
     """What the last writing of this claim took; ours only if that was committed."""
 
@@ -183,7 +180,7 @@ def _share(limit: int, executions: dict[uuid.UUID, tuple[int, int]]) -> dict[uui
 
 
 @dataclass(frozen=True, slots=True)
-class Release:
+class Release(Change[None]):
     """Give an atom back, unworked or to be gone on with later; it keeps its attempt number and findings."""
 
     claim: ClaimedAtom
@@ -191,6 +188,9 @@ class Release:
 
     def execution_ids(self, cursor: CursorWrapper) -> Iterable[uuid.UUID]:
         return (self.claim.execution_id,)
+
+    def touches(self) -> Touched:
+        return Touched(atoms=(self.claim.run_id,))
 
     def apply(self, unit: ExecutionTransaction) -> None:
         claim = self.claim
@@ -208,10 +208,9 @@ def release(unit: ExecutionTransaction, claim: ClaimedAtom, not_before: datetime
     if execution.status is ExecutionStatus.CANCELLING:
         cancel_atom(unit, execution, claim.run_id, claim.key, claim.wave)
         return
-    unit.cursor.execute(
-        "UPDATE executions_atomrun SET status = 'ready', lease_owner = '', lease_until = NULL, not_before = %s WHERE id = %s",
-        [dialect.at(not_before), dialect.uid(claim.run_id)],
-    )
+    row = unit.rows.atom(claim.run_id)
+    row.leave(AtomStatus.READY.value, not_before=not_before)
+    unit.rows.changed(row)
     settle(unit, execution)
 
 

@@ -6,11 +6,14 @@ Read in batches, after the claim, by the runner's reader thread.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from django.conf import settings
+from django.db import connection
 
+from executions.engine import dialect
 from executions.engine.answer_cache import KnownAnswer, with_cache
 from executions.engine.cached_rows import CachePlace, scopes_of
 from executions.engine.claims import ClaimedAtom
@@ -18,10 +21,15 @@ from executions.engine.configuration import Configuration
 from executions.engine.plan_graph import PlanGraph, plan_graph
 from executions.findings import Finding, Severity
 from executions.generation.prompts import PastAttempt
-from executions.models import Atom, AtomRun, Attempt, Call, Execution, Issue
+from executions.models import Atom, Attempt, Call, Execution, Issue
 from executions.planning.export import files_for_validation
 from executions.planning.specs import AtomSpec
 from executions.states import ATTEMPT_COUNTED, AttemptKind, AttemptStatus, CallOutcome
+
+AT_ONCE = 500
+"""Rows asked for in one statement."""
+MOST_DESCRIBED = 20_000
+"""Atoms whose name and signature are kept in the process."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +117,7 @@ def load_execution(execution_id: uuid.UUID) -> ExecutionContext:
 
 
 def load_atoms(execution: ExecutionContext, claims: Sequence[ClaimedAtom]) -> list[AtomContext]:
-    """Contexts of claims of one execution, in six queries whatever their number."""
+    """Contexts of claims of one execution, in a few queries whatever their number."""
     graph = plan_graph(execution.masterplan_id)
     specs = _specs(graph, [claim.key for claim in claims])
     # Tests run against everything that the atom builds on; without them only its own file is put together.
@@ -121,7 +129,7 @@ def load_atoms(execution: ExecutionContext, claims: Sequence[ClaimedAtom]) -> li
     direct = {one for claim in claims for one in specs[claim.key].depends_on}
     wanted = direct.union(*ancestors.values())
     code = _accepted_code(execution.id, wanted)
-    described = _specs(graph, sorted(direct))
+    described = _descriptions(graph, direct)
     tried = _tried([claim for claim in claims if claim.attempts or claim.fence > 1])
     contexts = []
     for claim in claims:
@@ -137,13 +145,7 @@ def load_atoms(execution: ExecutionContext, claims: Sequence[ClaimedAtom]) -> li
                 execution=execution,
                 spec=spec,
                 dependencies=tuple(
-                    (
-                        one,
-                        described[one].name,
-                        described[one].signature,
-                        described[one].target_path,
-                        code.get(one),
-                    )
+                    (one, *described[one], graph.nodes[one].target_path, code.get(one))
                     for one in spec.depends_on
                 ),
                 files=files,
@@ -157,8 +159,61 @@ def load_atoms(execution: ExecutionContext, claims: Sequence[ClaimedAtom]) -> li
 
 
 def _specs(graph: PlanGraph, keys: Sequence[str]) -> dict[str, AtomSpec]:
-    rows = Atom.objects.in_bulk([graph.nodes[key].atom_id for key in keys])
-    return {atom.key: atom_spec(atom) for atom in rows.values()}
+    rows = _by_id(
+        "SELECT key, name, description, language, entry_points, signature, contract, prompt, tests, hidden_tests,"
+        " target_path, depends_on, instructions, approval, position FROM executions_atom WHERE id IN",
+        [graph.nodes[key].atom_id for key in keys],
+    )
+    return {
+        row[0]: AtomSpec(
+            key=row[0],
+            name=row[1],
+            description=row[2],
+            language=row[3],
+            entry_points=tuple(dialect.load(row[4])),
+            signature=row[5],
+            contract=row[6],
+            prompt=row[7],
+            tests=row[8],
+            hidden_tests=row[9],
+            target_path=row[10],
+            depends_on=tuple(dialect.load(row[11])),
+            instructions=row[12],
+            approval=bool(row[13]),
+            position=row[14],
+        )
+        for row in rows
+    }
+
+
+_described: dict[int, tuple[str, str]] = {}
+"""Name and signature of atoms that others depend on, by the atom's id: atoms never change once stored."""
+
+
+def _descriptions(graph: PlanGraph, keys: Iterable[str]) -> dict[str, tuple[str, str]]:
+    """Name and signature of each."""
+    ids = {key: graph.nodes[key].atom_id for key in keys}
+    found = {key: _described[one] for key, one in ids.items() if one in _described}
+    unknown = sorted(one for key, one in ids.items() if key not in found)
+    if len(_described) > MOST_DESCRIBED:
+        _described.clear()
+    rows = _by_id("SELECT id, key, name, signature FROM executions_atom WHERE id IN", unknown)
+    for atom_id, key, name, signature in rows:
+        found[key] = _described[atom_id] = (name, signature)
+    return found
+
+
+def _by_id(query: str, ids: Sequence[int]) -> list[Any]:
+    """Rows by a query that ends where the ids come, in SQL of our own: each claim asks, and the ORM costs more than the
+    database.
+    """
+    rows: list[Any] = []
+    with connection.cursor() as cursor:
+        for start in range(0, len(ids), AT_ONCE):
+            some = ids[start : start + AT_ONCE]
+            cursor.execute(f"{query} ({dialect.marks(len(some))})", some)
+            rows += cursor.fetchall()
+    return rows
 
 
 def atom_spec(atom: Atom) -> AtomSpec:
@@ -185,11 +240,15 @@ def atom_spec(atom: Atom) -> AtomSpec:
 def _accepted_code(execution_id: uuid.UUID, keys: set[str]) -> dict[str, str]:
     found: dict[str, str] = {}
     ordered = sorted(keys)
-    for start in range(0, len(ordered), 500):
-        rows = AtomRun.objects.filter(
-            execution_id=execution_id, key__in=ordered[start : start + 500], accepted__isnull=False
-        )
-        found.update(rows.values_list("key", "accepted__code"))
+    with connection.cursor() as cursor:
+        for start in range(0, len(ordered), AT_ONCE):
+            some = ordered[start : start + AT_ONCE]
+            cursor.execute(
+                "SELECT r.key, a.code FROM executions_atomrun r JOIN executions_attempt a ON a.id = r.accepted_id"  # noqa: S608
+                f" WHERE r.execution_id = %s AND r.key IN ({dialect.marks(len(some))})",
+                [dialect.uid(execution_id), *some],
+            )
+            found.update(cursor.fetchall())
     return found
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any
 
 from django.db import connection
@@ -19,7 +20,9 @@ STORE_LOCK = 0x4D47_4502
 """Key of the one that serialises the storing of masterplans, so that each version is given once."""
 
 
+@cache
 def is_sqlite() -> bool:
+    """Asked for every value that is written: so only once of the connection, which finds its thread's own each time."""
     return connection.vendor == "sqlite"
 
 
@@ -35,7 +38,13 @@ def to_uuid(value: Any) -> uuid.UUID:
 
 def at(value: datetime | None) -> Any:
     """A time as a query parameter."""
-    return None if value is None else connection.ops.adapt_datetimefield_value(value)
+    return None if value is None else _adapted(value)
+
+
+@lru_cache(maxsize=64)
+def _adapted(value: datetime) -> Any:
+    """Most times in a transaction are that of the transaction."""
+    return connection.ops.adapt_datetimefield_value(value)
 
 
 def to_time(value: Any) -> datetime | None:
@@ -48,7 +57,20 @@ def to_time(value: Any) -> datetime | None:
 
 def dump(value: Any) -> str:
     """A JSON column as a query parameter; its texts as every database can store them."""
-    return json.dumps(_storable(value), separators=(",", ":"), sort_keys=True)
+    written = _JSON.encode(value)
+    # Escaped NULs and surrogates, paired ones among them: rare enough for a second look.
+    return _JSON.encode(_storable(value)) if "\\u0000" in written or "\\ud" in written else written
+
+
+def _plain(value: Any) -> dict[Any, Any]:
+    """Mappings of other kinds, for the encoder. Raises TypeError for anything else."""
+    if isinstance(value, Mapping):
+        return dict(value)
+    raise TypeError(f"{type(value).__name__} is no JSON")
+
+
+_JSON = json.JSONEncoder(separators=(",", ":"), sort_keys=True, default=_plain)
+"""One for all: `json.dumps` would make another for each value."""
 
 
 def _storable(value: Any) -> Any:
@@ -95,6 +117,53 @@ def marks(count: int) -> str:
     return ", ".join(["%s"] * count)
 
 
+def insert_many(
+    cursor: CursorWrapper,
+    table: str,
+    columns: Mapping[str, str],
+    rows: Sequence[Sequence[Any]],
+    more: str = "",
+) -> None:
+    """Insert rows in one statement. `columns`: PostgreSQL's type by name; `more`: what follows the rows, as ON CONFLICT."""
+    if not rows:
+        return
+    into = f"INSERT INTO {table} ({', '.join(columns)})"
+    if is_sqlite():
+        cursor.executemany(f"{into} VALUES ({marks(len(columns))}) {more}", rows)
+    else:
+        # One array for each column: a statement for each row costs PostgreSQL ten times as much.
+        cursor.execute(f"{into} SELECT * FROM unnest({_arrays(columns)}) {more}", _turned(rows))  # noqa: S608
+
+
+def update_many(
+    cursor: CursorWrapper, table: str, columns: Mapping[str, str], rows: Sequence[Sequence[Any]]
+) -> None:
+    """Update rows in one statement. `columns`: PostgreSQL's type by name, the last of them is `id`, which finds the row."""
+    if not rows:
+        return
+    *changed, identity = columns
+    if is_sqlite():
+        values = ", ".join(f"{name} = %s" for name in changed)
+        cursor.executemany(f"UPDATE {table} SET {values} WHERE {identity} = %s", rows)  # noqa: S608
+    else:
+        values = ", ".join(f"{name} = v.{name}" for name in changed)
+        cursor.execute(
+            f"UPDATE {table} t SET {values} FROM unnest({_arrays(columns)}) AS v({', '.join(columns)})"  # noqa: S608
+            f" WHERE t.{identity} = v.{identity}",
+            _turned(rows),
+        )
+
+
+def _arrays(columns: Mapping[str, str]) -> str:
+    return ", ".join(f"%s::{kind}[]" for kind in columns.values())
+
+
+def _turned(rows: Sequence[Sequence[Any]]) -> list[list[Any]]:
+    return [list(column) for column in zip(*rows, strict=True)]
+
+
 def text(value: str) -> str:
     """Text from outside as every database can store it: no NUL, no lone surrogates; each becomes U+FFFD."""
+    if value.isascii():
+        return value.replace("\0", "\ufffd") if "\0" in value else value
     return value.replace("\0", "\ufffd").encode("utf-8", "surrogatepass").decode("utf-8", "replace")

@@ -19,11 +19,12 @@ import uuid
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 from django.db import DatabaseError, InterfaceError, OperationalError, connection, transaction
 
 from executions.engine import dialect
+from executions.engine.rows import Touched
 from executions.engine.transaction import ExecutionTransaction
 
 if TYPE_CHECKING:
@@ -53,14 +54,44 @@ class Stopped(Refusal):
         self.status = status
 
 
-class Change(Protocol[R_co]):
+class Change(Generic[R_co]):
     """One change of state."""
+
+    __slots__ = ()
+    last: ClassVar[bool] = False
+    """Whether it comes after all others of its batch: it sees what they have done."""
 
     def execution_ids(self, cursor: CursorWrapper) -> Iterable[uuid.UUID]:
         """Executions to lock before anything is written."""
+        raise NotImplementedError
+
+    def touches(self) -> Touched:
+        """Rows that `apply` is going to look at: they are read for the whole batch at once."""
+        return Touched()
 
     def apply(self, unit: ExecutionTransaction) -> R_co:
         """Write it, or raise Refusal."""
+        raise NotImplementedError
+
+
+def write_changes(
+    cursor: CursorWrapper, changes: Sequence[Change[Any]], *, again: bool = False
+) -> list[tuple[Any, Refusal | None]]:
+    """Write changes in the cursor's transaction; what each of them answers, and how it refused.
+
+    `again`: the same changes were written before, and nobody knows whether that was committed.
+    """
+    unit = ExecutionTransaction(cursor, dialect.now(cursor), again)
+    unit.lock({one for change in changes for one in change.execution_ids(cursor)})
+    unit.rows.expect(change.touches() for change in changes)
+    answers: list[tuple[Any, Refusal | None]] = []
+    for change in changes:
+        try:
+            answers.append((change.apply(unit), None))
+        except Refusal as refusal:
+            answers.append((None, refusal))
+    unit.flush()
+    return answers
 
 
 @dataclass(slots=True)
@@ -92,11 +123,11 @@ class Ledger:
         await asyncio.to_thread(self._thread.join)
 
     async def record(self, change: Change[R]) -> R:
-        """Commit a change and return what it answers. Shielded: once queued it is written, even if the caller is cancelled."""
+        """Commit a change and return what it answers. Once queued it is written, even if the caller is cancelled."""
         loop = asyncio.get_running_loop()
         entry = _Entry(change, loop, loop.create_future())
         self._queue.put(entry)
-        result: R = await asyncio.shield(entry.future)
+        result: R = await entry.future
         return result
 
     def _write(self) -> None:
@@ -105,6 +136,7 @@ class Ledger:
             while going:
                 batch, going = self._gather(last)
                 last = len(batch)
+                batch.sort(key=lambda entry: entry.change.last)
                 if batch:
                     self._commit(batch)
                     self._answer(batch)
@@ -164,16 +196,12 @@ class Ledger:
                 return
 
     def _apply(self, batch: Sequence[_Entry], *, again: bool) -> None:
+        changes = [entry.change for entry in batch]
         with transaction.atomic(), connection.cursor() as cursor:
-            unit = ExecutionTransaction(cursor, dialect.now(cursor), again)
-            unit.lock({one for entry in batch for one in entry.change.execution_ids(cursor)})
-            for entry in batch:
-                entry.error = None
-                try:
-                    entry.outcome = entry.change.apply(unit)
-                except Refusal as refusal:
-                    entry.error = refusal
-            unit.flush()
+            for entry, (outcome, refusal) in zip(
+                batch, write_changes(cursor, changes, again=again), strict=True
+            ):
+                entry.outcome, entry.error = outcome, refusal
         self.transactions += 1
         self.changes += len(batch)
 

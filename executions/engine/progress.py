@@ -79,27 +79,19 @@ def end_atom(
     ending: Ending,
 ) -> None:
     """End an atom whose ownership the caller has checked, and everything that follows from it."""
-    unit.cursor.execute(
-        "UPDATE executions_atomrun SET status = %s, reason = %s, error = %s, assurance = %s, accepted_id = %s,"
-        " lease_owner = '', lease_until = NULL, not_before = NULL, ended_at = %s WHERE id = %s"
-        " RETURNING started_at, attempts",
-        [
-            ending.status.value,
-            ending.reason,
-            dialect.text(ending.error),
-            ending.assurance,
-            None if ending.accepted is None else dialect.uid(ending.accepted),
-            dialect.at(unit.now),
-            dialect.uid(run_id),
-        ],
-    )
-    started_at, attempts = unit.cursor.fetchone()
+    row = unit.rows.atom(run_id)
+    row.leave(ending.status.value)
+    row.reason, row.error, row.assurance = ending.reason, ending.error, ending.assurance
+    row.accepted_id, row.ended_at = ending.accepted, unit.now
+    unit.rows.changed(row)
     _count(unit, execution, ending, [wave])
-    _tell_end(unit, execution, key, wave, ending, attempts, dialect.to_time(started_at))
+    _tell_end(unit, execution, key, wave, ending, row.attempts, row.started_at)
     if ending.status is AtomStatus.SUCCEEDED or execution.on_dependency_failure == "continue":
-        _satisfy_dependents(unit, execution, key)
+        unit.satisfied(execution, key)
+        unit.later(_free_dependents, execution)
         if execution.counters["atoms_blocked"]:
-            revive_blocked(unit, execution)
+            # Now: the execution must not complete while there is one to be revived.
+            unit.catch_up()
     elif ending.status is not AtomStatus.CANCELLED:
         _block_dependents(unit, execution, key, ending.status)
         if execution.on_dependency_failure == "stop" and execution.status is ExecutionStatus.RUNNING:
@@ -260,17 +252,43 @@ def _tell_end(
     )
 
 
-def _satisfy_dependents(unit: ExecutionTransaction, execution: LockedExecution, key: str) -> None:
-    dependents = dependents_of(execution.masterplan_id, key)
-    if not dependents:
-        return
-    marks = dialect.marks(len(dependents))
-    unit.cursor.execute(
-        f"UPDATE executions_atomrun SET unmet = unmet - 1 WHERE execution_id = %s AND key IN ({marks}) AND unmet > 0",  # noqa: S608
-        [dialect.uid(execution.id), *dependents],
-    )
+def _free_dependents(unit: ExecutionTransaction, execution: LockedExecution) -> None:
+    """What depends on the atoms that have been satisfied waits for so many less; in `flow`, what waits for none is opened."""
+    waited_for: Counter[str] = Counter()
+    for key in unit.take_satisfied(execution):
+        waited_for.update(dependents_of(execution.masterplan_id, key))
+    by_count: dict[int, list[str]] = {}
+    for key, count in sorted(waited_for.items()):
+        by_count.setdefault(count, []).append(key)
+    for count, keys in by_count.items():
+        for start in range(0, len(keys), _AT_ONCE):
+            some = keys[start : start + _AT_ONCE]
+            unit.cursor.execute(
+                "UPDATE executions_atomrun SET unmet = CASE WHEN unmet > %s THEN unmet - %s ELSE 0 END"  # noqa: S608
+                f" WHERE execution_id = %s AND key IN ({dialect.marks(len(some))})",
+                [count, count, dialect.uid(execution.id), *some],
+            )
+    dependents = sorted(waited_for)
     if execution.schedule == "flow":
-        open_atoms(unit, execution, f"key IN ({marks})", dependents)
+        for start in range(0, len(dependents), _AT_ONCE):
+            some = dependents[start : start + _AT_ONCE]
+            open_atoms(unit, execution, f"key IN ({dialect.marks(len(some))})", some)
+    if execution.counters["atoms_blocked"] and _may_be_revived(unit, execution, dependents):
+        revive_blocked(unit, execution)
+
+
+def _may_be_revived(unit: ExecutionTransaction, execution: LockedExecution, keys: Sequence[str]) -> bool:
+    """Whether one of these was blocked and waits for nothing any more."""
+    for start in range(0, len(keys), _AT_ONCE):
+        some = keys[start : start + _AT_ONCE]
+        unit.cursor.execute(
+            "SELECT 1 FROM executions_atomrun WHERE execution_id = %s AND status = 'blocked' AND unmet = 0"  # noqa: S608
+            f" AND key IN ({dialect.marks(len(some))}) LIMIT 1",
+            [dialect.uid(execution.id), *some],
+        )
+        if unit.cursor.fetchone() is not None:
+            return True
+    return False
 
 
 def _block_dependents(

@@ -25,6 +25,7 @@ from executions.engine.building import ring_unbuilt
 from executions.engine.claims import ClaimedAtom, hold
 from executions.engine.deadlines import pause_overdue
 from executions.engine.leadership import lead
+from executions.engine.ledger import Change
 from executions.engine.owners import has_ended
 from executions.engine.progress import Ending, cancel_atom, end_atom, settle
 from executions.engine.remains import sweep
@@ -130,7 +131,7 @@ def take_back(execution_id: uuid.UUID, *, dead: Sequence[str] = ()) -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class RecordDeath:
+class RecordDeath(Change[None]):
     """The work on one atom broke down inside a runner that lives on: the same as if its owner had died."""
 
     claim: ClaimedAtom

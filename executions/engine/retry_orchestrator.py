@@ -36,7 +36,7 @@ from executions.engine.verdicts import RecordVerdict
 from executions.findings import Finding, Severity
 from executions.generation.client import ModelClient, ModelRequest, ProviderFault
 from executions.generation.extraction import NoCode, extract
-from executions.generation.ladder import Rung, as_json
+from executions.generation.ladder import Rung, rung_json
 from executions.generation.prices import estimate
 from executions.generation.prompts import PastAttempt
 from executions.identity import new_id
@@ -217,7 +217,7 @@ class RetryOrchestrator:
         return AttemptIntent(
             number=attempt.number,
             strategy=rung.strategy.value,
-            rung=as_json([rung])[0],
+            rung=rung_json(rung),
             prompt_system=attempt.prompt_system,
             prompt_user=attempt.prompt_user,
         )

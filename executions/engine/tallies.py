@@ -86,6 +86,14 @@ _GROWN: Mapping[str, Tallied] = {
 }
 """Counters of the execution's row whose growth is a tally."""
 
+_COLUMNS = {
+    "masterplan_id": "uuid",
+    "execution_id": "uuid",
+    "name": "text",
+    "label": "text",
+    "part": "text",
+    "amount": "bigint",
+}
 _Row = tuple[uuid.UUID, uuid.UUID, str, str, str]
 """Masterplan, execution, name, label, part."""
 
@@ -206,15 +214,17 @@ class Tallies:
 
 def _store(cursor: CursorWrapper, amounts: Mapping[_Row, int]) -> None:
     """Add to the rows, in one order for all transactions: rows of totals are shared, and taken by whoever ends an execution."""
-    cursor.executemany(
-        "INSERT INTO executions_tally (masterplan_id, execution_id, name, label, part, amount)"
-        " VALUES (%s, %s, %s, %s, %s, %s) ON CONFLICT (masterplan_id, execution_id, name, label, part)"
-        " DO UPDATE SET amount = executions_tally.amount + excluded.amount",
+    dialect.insert_many(
+        cursor,
+        "executions_tally",
+        _COLUMNS,
         [
             (dialect.uid(row[0]), dialect.uid(row[1]), *row[2:], amount)
             for row, amount in sorted(amounts.items())
             if amount
         ],
+        "ON CONFLICT (masterplan_id, execution_id, name, label, part)"
+        " DO UPDATE SET amount = executions_tally.amount + excluded.amount",
     )
 
 

@@ -13,11 +13,12 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Self
 
-from executions.engine import dialect
 from executions.engine.attempt_rows import end_open_attempt
 from executions.engine.calls import FaultPolicy
 from executions.engine.claims import ClaimedAtom, hold, release
+from executions.engine.ledger import Change
 from executions.engine.progress import Ending, end_atom
+from executions.engine.rows import Touched
 from executions.engine.transaction import ExecutionTransaction, LockedExecution
 from executions.states import AtomStatus, AttemptStatus
 
@@ -60,7 +61,7 @@ class Overrun(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class RecordOverrun:
+class RecordOverrun(Change[None]):
     """The work on an attempt took too long. The atom waits without a slot; an answer that it has is judged again."""
 
     claim: ClaimedAtom
@@ -71,14 +72,14 @@ class RecordOverrun:
     def execution_ids(self, cursor: CursorWrapper) -> Iterable[uuid.UUID]:
         return (self.claim.execution_id,)
 
+    def touches(self) -> Touched:
+        return Touched(atoms=(self.claim.run_id,))
+
     def apply(self, unit: ExecutionTransaction) -> None:
         claim, execution = self.claim, unit.executions[self.claim.execution_id]
         hold(unit, claim)
-        unit.cursor.execute(
-            "SELECT faults, fault_since FROM executions_atomrun WHERE id = %s", [dialect.uid(claim.run_id)]
-        )
-        row = unit.cursor.fetchone()
-        faults, since = row[0] + 1, dialect.to_time(row[1]) or unit.now
+        row = unit.rows.atom(claim.run_id)
+        faults, since = row.faults + 1, row.fault_since or unit.now
         unit.event(
             execution,
             "attempt.overran",
@@ -88,10 +89,8 @@ class RecordOverrun:
             faults=faults,
             wait_s=round(self.wait.total_seconds(), 3),
         )
-        unit.cursor.execute(
-            "UPDATE executions_atomrun SET faults = %s, fault_since = %s WHERE id = %s",
-            [faults, dialect.at(since), dialect.uid(claim.run_id)],
-        )
+        row.faults, row.fault_since = faults, since
+        unit.rows.changed(row)
         if faults >= self.policy.most or unit.now - since >= self.policy.window:
             self._give_up(unit, execution, faults)
         else:

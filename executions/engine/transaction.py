@@ -8,7 +8,7 @@ services use it for people's commands.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -18,6 +18,7 @@ from django.db import connection, transaction
 
 from executions.engine import dialect
 from executions.engine.cached_rows import CacheWrites
+from executions.engine.rows import Rows
 from executions.engine.tallies import Tallies
 from executions.engine.wake_up import announce
 from executions.states import EXECUTION_ENDED, ExecutionStatus, WaveStatus, WrongState, may_follow
@@ -46,6 +47,25 @@ COUNTERS = (
 )
 WAVES_AT_ONCE = 500
 """Waves read in one statement."""
+_WAVE_COLUMNS = {
+    "status": "text",
+    "approval": "text",
+    "atoms_succeeded": "int",
+    "atoms_unsuccessful": "int",
+    "started_at": "timestamptz",
+    "ended_at": "timestamptz",
+    "id": "bigint",
+}
+_EVENT_COLUMNS = {
+    "execution_id": "uuid",
+    "seq": "bigint",
+    "type": "text",
+    "wave": "int",
+    "atom": "text",
+    "attempt": "int",
+    "data": "jsonb",
+    "at": "timestamptz",
+}
 
 
 @dataclass(slots=True)
@@ -111,6 +131,7 @@ class LockedExecution:
 class LockedWave:
     """A wave row; held through its execution's lock."""
 
+    id: int
     execution_id: uuid.UUID
     number: int
     status: WaveStatus
@@ -126,11 +147,14 @@ class LockedWave:
         return self.atoms_succeeded + self.atoms_unsuccessful == self.atoms_total
 
 
+Later = Callable[["ExecutionTransaction", LockedExecution], None]
+
+
 @dataclass(slots=True)
 class ExecutionTransaction:
     """What a change sees: the cursor, the database's time, the locked rows, and `event`."""
 
-    cursor: CursorWrapper
+    _cursor: CursorWrapper
     now: datetime
     again: bool = False
     """The same changes were written before, and nobody knows whether that was committed."""
@@ -139,13 +163,48 @@ class ExecutionTransaction:
     cached: CacheWrites = field(default_factory=CacheWrites)
     _events: list[tuple[Any, ...]] = field(default_factory=list)
     _tallies: Tallies = field(default_factory=Tallies)
+    _later: dict[tuple[Later, uuid.UUID], None] = field(default_factory=dict)
+    _satisfied: dict[uuid.UUID, list[str]] = field(default_factory=dict)
+    rows: Rows = field(init=False)
+    """Atoms, attempts and calls that the changes have in hand."""
+
+    def __post_init__(self) -> None:
+        self.rows = Rows(self._cursor)
+
+    @property
+    def cursor(self) -> CursorWrapper:
+        """For SQL of one's own: it finds everything written so far, and what was read before is read anew after it."""
+        self.catch_up()
+        self.rows.forget()
+        return self._cursor
+
+    def satisfied(self, execution: LockedExecution, key: str) -> None:
+        """Note an atom that its dependents need not wait for any more."""
+        self._satisfied.setdefault(execution.id, []).append(key)
+
+    def take_satisfied(self, execution: LockedExecution) -> list[str]:
+        """Those noted since this was last asked."""
+        return self._satisfied.pop(execution.id, [])
+
+    def later(self, work: Later, execution: LockedExecution) -> None:
+        """Do this once, however often it is asked for, before anybody looks into the database or the transaction ends."""
+        self._later[work, execution.id] = None
+
+    def catch_up(self) -> None:
+        """Write the rows in hand, and do what was put off."""
+        self.rows.write()
+        while self._later:
+            work, execution_id = next(iter(self._later))
+            del self._later[work, execution_id]
+            work(self, self.executions[execution_id])
+            self.rows.write()
 
     def lock(self, ids: Iterable[uuid.UUID]) -> None:
         """Lock execution rows in ascending id. Unknown ids are left out."""
         wanted = sorted(set(ids) - self.executions.keys())
         if not wanted:
             return
-        self.cursor.execute(
+        self._cursor.execute(
             "SELECT id, masterplan_id, status, status_reason, schedule, on_dependency_failure, max_concurrency,"  # noqa: S608
             " needs_sandbox, budget_nano_usd, run_number, seq, current_wave, waves_total, atoms_total, atoms_stored,"
             " asks_people, time_limit_s, started_at, ended_at, running_since, ran_ms, deadline_at,"
@@ -153,7 +212,7 @@ class ExecutionTransaction:
             f" WHERE id IN ({dialect.marks(len(wanted))}) ORDER BY id{dialect.for_update()}",
             [dialect.uid(one) for one in wanted],
         )
-        for row in self.cursor.fetchall():
+        for row in self._cursor.fetchall():
             one = LockedExecution(
                 id=dialect.to_uuid(row[0]),
                 masterplan_id=dialect.to_uuid(row[1]),
@@ -181,7 +240,7 @@ class ExecutionTransaction:
             )
             self.executions[one.id] = one
         # Whoever held the rows wrote later than this transaction began: times follow the order of the events.
-        self.now = dialect.now(self.cursor)
+        self.now = dialect.now(self._cursor)
 
     def wave(self, execution: LockedExecution, number: int) -> LockedWave:
         """A wave of a locked execution, read once per transaction."""
@@ -196,22 +255,23 @@ class ExecutionTransaction:
         wanted = [one for one in numbers if (execution.id, one) not in self.waves]
         for start in range(0, len(wanted), WAVES_AT_ONCE):
             some = wanted[start : start + WAVES_AT_ONCE]
-            self.cursor.execute(
-                "SELECT number, status, approval, atoms_total, atoms_succeeded, atoms_unsuccessful, started_at, ended_at"  # noqa: S608
+            self._cursor.execute(
+                "SELECT id, number, status, approval, atoms_total, atoms_succeeded, atoms_unsuccessful, started_at, ended_at"  # noqa: S608
                 f" FROM executions_wave WHERE execution_id = %s AND number IN ({dialect.marks(len(some))})",
                 [dialect.uid(execution.id), *some],
             )
-            for row in self.cursor.fetchall():
-                self.waves[execution.id, row[0]] = LockedWave(
-                    execution.id,
+            for row in self._cursor.fetchall():
+                self.waves[execution.id, row[1]] = LockedWave(
                     row[0],
-                    WaveStatus(row[1]),
-                    row[2],
+                    execution.id,
+                    row[1],
+                    WaveStatus(row[2]),
                     row[3],
                     row[4],
                     row[5],
-                    dialect.to_time(row[6]),
+                    row[6],
                     dialect.to_time(row[7]),
+                    dialect.to_time(row[8]),
                 )
 
     def set_status(
@@ -272,31 +332,32 @@ class ExecutionTransaction:
 
     def write_waves(self) -> None:
         """Write the waves as they are now, for statements of this transaction that ask the database about them."""
-        if self.waves:
-            self.cursor.executemany(
-                "UPDATE executions_wave SET status = %s, approval = %s, atoms_succeeded = %s, atoms_unsuccessful = %s,"
-                " started_at = %s, ended_at = %s WHERE execution_id = %s AND number = %s",
-                [
-                    (
-                        wave.status.value,
-                        wave.approval,
-                        wave.atoms_succeeded,
-                        wave.atoms_unsuccessful,
-                        dialect.at(wave.started_at),
-                        dialect.at(wave.ended_at),
-                        dialect.uid(wave.execution_id),
-                        wave.number,
-                    )
-                    for wave in self.waves.values()
-                ],
-            )
+        dialect.update_many(
+            self._cursor,
+            "executions_wave",
+            _WAVE_COLUMNS,
+            [
+                (
+                    wave.status.value,
+                    wave.approval,
+                    wave.atoms_succeeded,
+                    wave.atoms_unsuccessful,
+                    dialect.at(wave.started_at),
+                    dialect.at(wave.ended_at),
+                    wave.id,
+                )
+                for wave in self.waves.values()
+            ],
+        )
 
     def flush(self) -> None:
-        """Write waves, executions, events, cached answers and tallies; called once, before the commit."""
+        """Write rows, waves, executions, events, cached answers and tallies; called once, before the commit."""
+        self.catch_up()
         self.write_waves()
+        cursor = self._cursor
         for one in self.executions.values():
             if one.changed:
-                self.cursor.execute(
+                cursor.execute(
                     "UPDATE executions_execution SET status = %s, status_reason = %s, run_number = %s, seq = %s,"  # noqa: S608
                     " current_wave = %s, atoms_stored = %s, started_at = %s, ended_at = %s, running_since = %s, ran_ms = %s,"
                     " deadline_at = %s, "
@@ -317,16 +378,11 @@ class ExecutionTransaction:
                         dialect.uid(one.id),
                     ],
                 )
-        if self._events:
-            self.cursor.executemany(
-                "INSERT INTO executions_event (execution_id, seq, type, wave, atom, attempt, data, at)"
-                " VALUES (%s, %s, %s, %s, %s, %s, %s, %s)",
-                self._events,
-            )
-        self.cached.write(self.cursor, self.now)
-        self._tallies.write(self.cursor, self.executions)
+        dialect.insert_many(cursor, "executions_event", _EVENT_COLUMNS, self._events)
+        self.cached.write(cursor, self.now)
+        self._tallies.write(cursor, self.executions)
         if any(one.changed for one in self.executions.values()):
-            announce(self.cursor)
+            announce(cursor)
 
 
 @contextmanager

@@ -16,8 +16,10 @@ from executions.engine.answer_cache import KnownAnswer
 from executions.engine.attempt_rows import NewAttempt, insert_attempts
 from executions.engine.cached_rows import AcceptedAnswer, CachePlace
 from executions.engine.calls import goes_on, note_late
-from executions.engine.claims import ClaimedAtom, release
+from executions.engine.claims import ClaimedAtom, holds, release
+from executions.engine.ledger import Change
 from executions.engine.progress import Ending, end_atom, end_review_rejected
+from executions.engine.rows import Touched
 from executions.engine.transaction import ExecutionTransaction, LockedExecution
 from executions.findings import Finding
 from executions.states import (
@@ -33,7 +35,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class RecordVerdict:
+class RecordVerdict(Change[int | None]):
     """An answer was judged. Returns the number of attempts used so far when the same owner may go on, else None."""
 
     claim: ClaimedAtom
@@ -59,18 +61,17 @@ class RecordVerdict:
     def execution_ids(self, cursor: CursorWrapper) -> Iterable[uuid.UUID]:
         return (self.claim.execution_id,)
 
+    def touches(self) -> Touched:
+        return Touched(atoms=(self.claim.run_id,), attempts=(self.attempt_id,))
+
     def apply(self, unit: ExecutionTransaction) -> int | None:
         execution = unit.executions[self.claim.execution_id]
-        unit.cursor.execute(
-            "SELECT attempts FROM executions_atomrun WHERE id = %s AND lease_owner = %s AND fence = %s"
-            " AND status IN ('generating', 'validating')",
-            [dialect.uid(self.claim.run_id), self.claim.owner, self.claim.fence],
-        )
-        row = unit.cursor.fetchone()
+        held = holds(unit, self.claim)
+        used = unit.rows.atom(self.claim.run_id).attempts
         if unit.again and self._is_written(unit):
             # The commit went through, but the connection broke before it could say so.
-            return row[0] if goes_on(unit, execution, self.claim) else None
-        if row is None:
+            return used if goes_on(unit, execution, self.claim) else None
+        if not held:
             note_late(unit, execution, self.claim, "verdict")
             return None
         if self.known is not None:
@@ -78,9 +79,9 @@ class RecordVerdict:
         if self.passed and self.kind is AttemptKind.PERSON:
             self._supersede_earlier(unit)
         if not self._end_attempt(unit):
-            return row[0] if goes_on(unit, execution, self.claim) else None
+            return used if goes_on(unit, execution, self.claim) else None
         self._tell(unit, execution)
-        attempts: int = row[0]
+        attempts = used
         if self.kind is AttemptKind.MODEL:
             attempts += 1
             self._count(unit, execution, attempts)
@@ -103,11 +104,8 @@ class RecordVerdict:
         return None
 
     def _is_written(self, unit: ExecutionTransaction) -> bool:
-        unit.cursor.execute(
-            "SELECT status FROM executions_attempt WHERE id = %s", [dialect.uid(self.attempt_id)]
-        )
-        row = unit.cursor.fetchone()
-        return row is not None and row[0] in ATTEMPT_COUNTED
+        attempt = unit.rows.attempt(self.attempt_id)
+        return attempt is not None and attempt.status in ATTEMPT_COUNTED
 
     def _begin(self, unit: ExecutionTransaction, execution: LockedExecution, known: KnownAnswer) -> None:
         attempt = NewAttempt(
@@ -154,10 +152,9 @@ class RecordVerdict:
         )
 
     def _count(self, unit: ExecutionTransaction, execution: LockedExecution, attempts: int) -> None:
-        unit.cursor.execute(
-            "UPDATE executions_atomrun SET attempts = %s, status = 'generating' WHERE id = %s",
-            [attempts, dialect.uid(self.claim.run_id)],
-        )
+        row = unit.rows.atom(self.claim.run_id)
+        row.attempts, row.status = attempts, AtomStatus.GENERATING.value
+        unit.rows.changed(row)
         for counter, counts in (
             ("attempts_total", True),
             ("attempts_passed", self.passed),
@@ -194,11 +191,13 @@ class RecordVerdict:
 
     def _end_attempt(self, unit: ExecutionTransaction) -> bool:
         """Whether it was still running."""
-        unit.cursor.execute(
-            "UPDATE executions_attempt SET status = %s, code = %s, isolation = %s, tests_passed = %s, tests_total = %s,"
-            " validation_ms = %s, validation_cpu_ms = %s, ended_at = %s WHERE id = %s AND status = 'running'",
-            [
-                (AttemptStatus.PASSED if self.passed else AttemptStatus.REJECTED).value,
+        attempt = unit.rows.attempt(self.attempt_id)
+        if attempt is None or attempt.status != AttemptStatus.RUNNING:
+            return False
+        unit.rows.end_attempt(
+            attempt,
+            (AttemptStatus.PASSED if self.passed else AttemptStatus.REJECTED).value,
+            (
                 dialect.text(self.code),
                 self.isolation,
                 dialect.dump(list(self.tests_passed)),
@@ -206,28 +205,20 @@ class RecordVerdict:
                 self.duration_ms,
                 self.cpu_ms,
                 dialect.at(unit.now),
-                dialect.uid(self.attempt_id),
-            ],
+            ),
         )
-        if unit.cursor.rowcount == 0:
-            return False
-        if self.findings:
-            unit.cursor.executemany(
-                "INSERT INTO executions_issue (attempt_id, ordinal, severity, rule, message, line, hint)"
-                " VALUES (%s, %s, %s, %s, %s, %s, %s)",
-                [
-                    (
-                        dialect.uid(self.attempt_id),
-                        ordinal,
-                        finding.severity.value,
-                        finding.rule,
-                        dialect.text(finding.message),
-                        finding.line,
-                        dialect.text(finding.hint),
-                    )
-                    for ordinal, finding in enumerate(self.findings, start=1)
-                ],
+        unit.rows.add_issues(
+            (
+                dialect.uid(self.attempt_id),
+                ordinal,
+                finding.severity.value,
+                finding.rule,
+                dialect.text(finding.message),
+                finding.line,
+                dialect.text(finding.hint),
             )
+            for ordinal, finding in enumerate(self.findings, start=1)
+        )
         return True
 
     def _error(self, heading: str) -> str:

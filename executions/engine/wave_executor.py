@@ -67,6 +67,9 @@ class WaveExecutor:
     asking: set[uuid.UUID] = field(default_factory=set)
     """Executions whose model's client has been made: not before an atom needs it, for it takes a second."""
     tasks: dict[asyncio.Task[None], ClaimedAtom] = field(init=False)
+    ended: list[asyncio.Task[None]] = field(default_factory=list)
+    """Tasks that are done and have not been looked at."""
+    one_ended: asyncio.Event = field(default_factory=asyncio.Event)
     worked: int = 0
     stopping: bool = False
 
@@ -181,20 +184,28 @@ class WaveExecutor:
     def _start(self, context: AtomContext) -> None:
         task = asyncio.create_task(self.orchestrator.work(context), name=context.claim.key)
         self.tasks[task] = context.claim
+        task.add_done_callback(self._note_end)
+
+    def _note_end(self, task: asyncio.Task[None]) -> None:
+        self.ended.append(task)
+        self.one_ended.set()
 
     async def _wait_for_one(self, longest_s: float | None) -> None:
-        if self.tasks:
-            done, _ = await asyncio.wait(self.tasks, timeout=longest_s, return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
-                claim = self.tasks.pop(task)
-                error = None if task.cancelled() else task.exception()
-                if error is not None:
-                    # A bug of ours, or a database that stays away: as if the owner had died; five such deaths end it.
-                    log.error(
-                        "execution=%s atom=%s runner error", claim.execution_id, claim.key, exc_info=error
-                    )
-                    with contextlib.suppress(LeaseLost):
-                        await self.ledger.record(RecordDeath(claim))
+        if self.tasks and not self.ended:
+            # Not `asyncio.wait`: it would look at every task each time that one ends.
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(longest_s):
+                    await self.one_ended.wait()
+        self.one_ended.clear()
+        done, self.ended = self.ended, []
+        for task in done:
+            claim = self.tasks.pop(task)
+            error = None if task.cancelled() else task.exception()
+            if error is not None:
+                # A bug of ours, or a database that stays away: as if the owner had died; five such deaths end it.
+                log.error("execution=%s atom=%s runner error", claim.execution_id, claim.key, exc_info=error)
+                with contextlib.suppress(LeaseLost):
+                    await self.ledger.record(RecordDeath(claim))
 
     async def _drain(self) -> None:
         """Let what is in flight end. On a node that is told to stop, only for the grace time: then it is given back."""

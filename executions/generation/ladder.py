@@ -12,6 +12,8 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
+from functools import lru_cache
+from types import MappingProxyType
 from typing import Any
 
 EFFORTS = ("low", "medium", "high", "xhigh", "max")
@@ -80,6 +82,12 @@ def ladder_from(value: object, *, max_attempts: int | None = None) -> tuple[Rung
     last = rungs[-1]
     repeated = tuple(replace(last, number=number) for number in range(len(rungs) + 1, wanted + 1))
     return rungs[:wanted] + repeated
+
+
+@lru_cache(maxsize=256)
+def rung_json(rung: Rung) -> Mapping[str, Any]:
+    """One rung as `as_json` gives it; the same object each time, not to be changed."""
+    return MappingProxyType(as_json([rung])[0])
 
 
 def as_json(ladder: Sequence[Rung]) -> list[dict[str, Any]]:

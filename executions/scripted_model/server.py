@@ -10,7 +10,7 @@
 - `GET /log`: the calls in the order in which they ended: model, temperature (null where none was sent),
   max_tokens, stream, plan and atom (null where unknown), index (which of the atom's answers was due), outcome
   (`answered`, `unknown`, `max_tokens`, `invalid`, `abandoned` by the client, or the name of a fault), status,
-  digest of the text, header names.
+  digest of the text, header names, at (Unix seconds of its arrival), seconds (from then to its end).
 - `POST /reset`: forgets all calls and starts the seeded sequences anew; what is known stays.
 - `POST /watch` `{"pid": n}`: the server lives as long as any process that it watches (see `serving`).
 """
@@ -76,6 +76,7 @@ class _Call:
     outcome: str = "abandoned"
     status: int | None = None
     started: float = field(default_factory=time.monotonic)
+    arrived: float = field(default_factory=time.time)
 
     def as_entry(self) -> dict[str, Any]:
         asked, script = self.asked, self.script
@@ -92,6 +93,7 @@ class _Call:
             "status": self.status,
             "digest": asked.digest if asked else None,
             "header_names": self.header_names,
+            "at": round(self.arrived, 4),
             "seconds": round(time.monotonic() - self.started, 4),
         }
 

@@ -10,7 +10,6 @@ from typing import Any, TypeVar
 from django.db import connection, transaction
 from django.db.models import Sum
 
-from executions.engine import dialect
 from executions.engine.calls import (
     AttemptIntent,
     CallResult,
@@ -21,8 +20,7 @@ from executions.engine.calls import (
     RecordIntent,
 )
 from executions.engine.claims import Claim, ClaimedAtom, Release
-from executions.engine.ledger import Change, Refusal
-from executions.engine.transaction import ExecutionTransaction
+from executions.engine.ledger import Change, write_changes
 from executions.engine.verdicts import RecordVerdict
 from executions.findings import Finding, Severity
 from executions.identity import new_id
@@ -45,18 +43,12 @@ def start(plan: dict[str, Any], *, owner: Any = None, **settings: Any) -> Execut
 
 def write(change: Change[R]) -> R:
     """One change in a transaction of its own, as the ledger writes it; a refusal undoes nothing and is raised."""
-    refused: Refusal | None = None
     with transaction.atomic(), connection.cursor() as cursor:
-        unit = ExecutionTransaction(cursor, dialect.now(cursor))
-        unit.lock(set(change.execution_ids(cursor)))
-        try:
-            result = change.apply(unit)
-        except Refusal as error:
-            refused = error
-        unit.flush()
+        ((result, refused),) = write_changes(cursor, [change])
     if refused is not None:
         raise refused
-    return result
+    answer: R = result
+    return answer
 
 
 def claiming(

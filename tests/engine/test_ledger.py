@@ -15,7 +15,7 @@ from django.db import DatabaseError, connection
 
 from executions.engine import dialect
 from executions.engine.claims import Release
-from executions.engine.ledger import LeaseLost, Ledger, Refusal
+from executions.engine.ledger import Change, LeaseLost, Ledger, Refusal
 from executions.engine.transaction import ExecutionTransaction, open_transaction
 from executions.models import AtomRun, Event, Execution
 from tests.engine.away import database_away
@@ -30,7 +30,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Tell:
+class Tell(Change[int]):
     """Append one event."""
 
     execution_id: uuid.UUID

@@ -24,6 +24,7 @@ from executions.engine.calls import (
 from executions.engine.claims import Claim, ClaimedAtom
 from executions.engine.ledger import Change, Ledger
 from executions.engine.reconciler import take_back
+from executions.engine.rows import Touched
 from executions.engine.transaction import ExecutionTransaction
 from executions.identity import new_id
 from executions.models import AtomRun, Attempt, Call, Execution
@@ -48,7 +49,7 @@ pytestmark = pytest.mark.usefixtures("transactional_db")
 
 
 @dataclass(frozen=True, slots=True)
-class Unheard:
+class Unheard(Change[Any]):
     """A change whose first commits are not acknowledged; `meanwhile` happens before it is written again."""
 
     change: Change[Any]
@@ -58,6 +59,9 @@ class Unheard:
 
     def execution_ids(self, cursor: Any) -> Any:
         return self.change.execution_ids(cursor)
+
+    def touches(self) -> Touched:
+        return self.change.touches()
 
     def apply(self, unit: ExecutionTransaction) -> Any:
         self.written.append(1)

@@ -7,11 +7,9 @@ from typing import Any
 
 from django.db import connection, transaction
 
-from executions.engine import dialect
 from executions.engine.calls import AttemptIntent, CallResult, RecordAnswer, RecordIntent
 from executions.engine.claims import ClaimedAtom
-from executions.engine.ledger import Change
-from executions.engine.transaction import ExecutionTransaction
+from executions.engine.ledger import Change, write_changes
 from executions.engine.verdicts import RecordVerdict
 from executions.findings import Finding, Severity
 from executions.identity import new_id
@@ -22,11 +20,7 @@ from tests.engine.by_hand import claiming, write
 
 def write_together(changes: Sequence[Change[Any]]) -> None:
     with transaction.atomic(), connection.cursor() as cursor:
-        unit = ExecutionTransaction(cursor, dialect.now(cursor))
-        unit.lock({one for change in changes for one in change.execution_ids(cursor)})
-        for change in changes:
-            change.apply(unit)
-        unit.flush()
+        write_changes(cursor, changes)
 
 
 def attempt_together(

@@ -1,0 +1,97 @@
+"""How fast the product is, and what durability costs: `make bench`, `python -m benchmarks [--quick] [--show]`.
+
+Runs the workloads W1 to W4 with and without latency on SQLite and PostgreSQL, each run beside a baseline that keeps nothing
+(`benchmarks.bare`), and measures how soon an idle site asks the model. Prints Markdown, keeps all figures in
+`var/bench/<date>.json` and compares with what was measured last. PostgreSQL is that of MGE_TEST_DATABASE_URL, by default
+postgres@127.0.0.1:5432; each installation gets a database of its own there. The whole takes hours; leave the machine alone
+meanwhile.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from benchmarks import machine
+from benchmarks.choices import add_choices
+from benchmarks.results import Result, Starts, case_from, stored
+from benchmarks.tables import ENGINES, render
+
+ROOT = Path(__file__).resolve().parent.parent
+POSTGRES = "postgres://postgres@127.0.0.1:5432/postgres"
+QUICK = ["--workloads", "W1", "--latency", "0", "--runs", "3", "--starts", "0"]
+
+
+def rounds_on(engine: str, arguments: Sequence[str]) -> Iterator[dict[str, Any]]:
+    """What `benchmarks.rounds` finds on one engine, one by one. Raises SystemExit when it fails."""
+    environment = {name: value for name, value in os.environ.items() if name != "MGE_TEST_ENGINE"}
+    if engine == "postgres":
+        environment["MGE_TEST_ENGINE"] = engine
+        environment.setdefault("MGE_TEST_DATABASE_URL", POSTGRES)
+    command = [sys.executable, "-m", "benchmarks.rounds", *arguments]
+    with subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True) as process:
+        if process.stdout is None:
+            raise RuntimeError("no pipe")
+        for line in process.stdout:
+            yield json.loads(line)
+    if process.returncode:
+        raise SystemExit(f"{ENGINES[engine]}: the measurement failed, see above")
+
+
+def measure(engines: Sequence[str], arguments: Sequence[str]) -> Result:
+    """Kept after every case, so that what was measured outlives an interruption."""
+    result = Result(at=datetime.now(UTC).isoformat(timespec="seconds")[:19], machine=machine.description())
+    for engine in engines:
+        for found in rounds_on(engine, arguments):
+            if "database" in found:
+                result.databases[engine] = found["database"]
+            elif "starts" in found:
+                result.starts.append(Starts(**found["starts"]))
+            else:
+                result.cases.append(case_from(found["case"]))
+            if result.cases or result.starts:
+                result.save()
+    return result
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add_choices(parser)
+    parser.add_argument("--engine", nargs="+", choices=sorted(ENGINES), default=list(ENGINES))
+    parser.add_argument("--quick", action="store_true", help="W1 without latency, 3 runs, SQLite; a minute")
+    parser.add_argument("--show", action="store_true", help="print the last result again, measure nothing")
+    options = parser.parse_args()
+    if options.show:
+        kept = stored()
+        if not kept:
+            raise SystemExit("nothing has been measured yet")
+        sys.stdout.write(render(kept[-1], kept[:-1]))
+        return
+    earlier = stored()
+    if options.quick:
+        result = measure(["sqlite"], QUICK)
+    else:
+        result = measure(
+            options.engine,
+            [
+                *("--workloads", *options.workloads),
+                *("--latency", *options.latency),
+                *("--schedules", *options.schedules),
+                *("--runs", str(options.runs)),
+                *("--starts", str(options.starts)),
+            ],
+        )
+    sys.stdout.write(render(result, earlier))
+
+
+if __name__ == "__main__":
+    main()
