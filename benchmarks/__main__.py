@@ -10,46 +10,24 @@ meanwhile.
 from __future__ import annotations
 
 import argparse
-import json
-import os
-import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import Any
 
 from benchmarks import machine
 from benchmarks.choices import add_choices
+from benchmarks.engines import ENGINES, found_on
 from benchmarks.results import Result, Starts, case_from, stored
-from benchmarks.tables import ENGINES, render
+from benchmarks.tables import render
 
-ROOT = Path(__file__).resolve().parent.parent
-POSTGRES = "postgres://postgres@127.0.0.1:5432/postgres"
 QUICK = ["--workloads", "W1", "--latency", "0", "--runs", "3", "--starts", "0"]
-
-
-def rounds_on(engine: str, arguments: Sequence[str]) -> Iterator[dict[str, Any]]:
-    """What `benchmarks.rounds` finds on one engine, one by one. Raises SystemExit when it fails."""
-    environment = {name: value for name, value in os.environ.items() if name != "MGE_TEST_ENGINE"}
-    if engine == "postgres":
-        environment["MGE_TEST_ENGINE"] = engine
-        environment.setdefault("MGE_TEST_DATABASE_URL", POSTGRES)
-    command = [sys.executable, "-m", "benchmarks.rounds", *arguments]
-    with subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True) as process:
-        if process.stdout is None:
-            raise RuntimeError("no pipe")
-        for line in process.stdout:
-            yield json.loads(line)
-    if process.returncode:
-        raise SystemExit(f"{ENGINES[engine]}: the measurement failed, see above")
 
 
 def measure(engines: Sequence[str], arguments: Sequence[str]) -> Result:
     """Kept after every case, so that what was measured outlives an interruption."""
     result = Result(at=datetime.now(UTC).isoformat(timespec="seconds")[:19], machine=machine.description())
     for engine in engines:
-        for found in rounds_on(engine, arguments):
+        for found in found_on(engine, "benchmarks.rounds", arguments):
             if "database" in found:
                 result.databases[engine] = found["database"]
             elif "starts" in found:

@@ -44,6 +44,7 @@ class Reading:
     workers: Moment
     database: Moment | None
     transactions: int | None
+    others_transactions: int
 
     def since(self, earlier: Reading) -> Used:
         return Used(
@@ -55,6 +56,7 @@ class Reading:
             transactions=None
             if self.transactions is None or earlier.transactions is None
             else self.transactions - earlier.transactions,
+            others_transactions=self.others_transactions - earlier.others_transactions,
         )
 
 
@@ -68,6 +70,8 @@ class Used:
     database_s: float
     """CPU seconds."""
     transactions: float | None
+    others_transactions: int
+    """Committed in other databases of the server: a few by us, more when others use it, whose CPU is then in ours."""
 
     def without(self, idle: Used) -> Used:
         """Less what an idle site uses in the same time."""
@@ -79,6 +83,7 @@ class Used:
             transactions=None
             if self.transactions is None or idle.transactions is None
             else self.transactions - share * idle.transactions,
+            others_transactions=self.others_transactions,
         )
 
 
@@ -137,12 +142,13 @@ class Installation:
         )
 
     def read(self) -> Reading:
-        transactions = self._transactions()
+        transactions, others = self._transactions()
         return Reading(
             time.monotonic(),
             look(self._worker),
             look(self._postmaster) if self._postmaster else None,
             transactions,
+            others,
         )
 
     def _measure_idle(self) -> Used:
@@ -166,16 +172,20 @@ class Installation:
             parent = parent_of(found[0]) if found else 0
             return parent if command_of(parent) == "postgres" else 0
 
-    def _transactions(self) -> int | None:
+    def _transactions(self) -> tuple[int | None, int]:
+        """Committed in our database, None where it does not count them, and in all others of its server."""
         if not ON_POSTGRES:
-            return None
+            return None, 0
         time.sleep(STATISTICS_S)
         database = self.product.environment["DATABASE_URL"].rpartition("/")[2]
         with psycopg.connect(SERVER_URL) as connection:
-            found = connection.execute(
-                "SELECT xact_commit FROM pg_stat_database WHERE datname = %s", [database]
-            ).fetchone()
-        return int(found[0]) if found else None
+            rows = connection.execute(
+                "SELECT datname = %s, sum(xact_commit)::bigint FROM pg_stat_database"
+                " WHERE datname IS NOT NULL GROUP BY 1",
+                [database],
+            ).fetchall()
+        counts = {bool(ours): int(count) for ours, count in rows}
+        return counts.get(True, 0), counts.get(False, 0)
 
 
 def database_version() -> str:

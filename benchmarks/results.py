@@ -9,6 +9,8 @@ from typing import Any
 
 FOLDER = Path(__file__).resolve().parent.parent / "var" / "bench"
 BARE = "bare"
+FORMAT = 1
+"""Goes up when a field changes its meaning or its name; results of another format are passed over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +46,8 @@ class Run:
     """Cores that other work on this machine kept busy meanwhile."""
     transactions: float | None
     """Committed in the database, without those of an idle site; None where it does not count them."""
+    others_transactions: int
+    """Committed in other databases of the server meanwhile: where they are many, others' CPU is in `database_cpu_s`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +93,9 @@ class Result:
         file = folder / f"{self.at.replace(':', '')}.json"
         # Complete or not at all: a reader of the latest one must not meet half of it.
         unfinished = file.with_suffix(".unfinished")
-        unfinished.write_text(json.dumps(asdict(self), indent=1) + "\n", encoding="utf-8")
+        unfinished.write_text(
+            json.dumps({"format": FORMAT, **asdict(self)}, indent=1) + "\n", encoding="utf-8"
+        )
         unfinished.replace(file)
         return file
 
@@ -109,10 +115,9 @@ def result_from(value: dict[str, Any]) -> Result:
 
 
 def stored(folder: Path = FOLDER) -> list[Result]:
-    """All that was kept, the oldest first."""
-    return [
-        result_from(json.loads(file.read_text(encoding="utf-8"))) for file in sorted(folder.glob("*.json"))
-    ]
+    """All that was kept in the present format, the oldest first."""
+    found = [json.loads(file.read_text(encoding="utf-8")) for file in sorted(folder.glob("*.json"))]
+    return [result_from(value) for value in found if value.get("format") == FORMAT]
 
 
 def earlier_case(case: Case, results: list[Result]) -> tuple[str, Case] | None:

@@ -106,6 +106,7 @@ class Measured:
             "peak_mb": found["peak_mb"],
             "calls": found["calls"],
             "transactions": None,
+            "others_transactions": 0,
             "accounted_cpu_s": 0.0,  # a child of ours, waited for
         }
 
@@ -126,6 +127,7 @@ class Measured:
             "peak_mb": outcome.peak_mb,
             "calls": report["calls_total"],
             "transactions": used.transactions,
+            "others_transactions": used.others_transactions,
             "accounted_cpu_s": all_cpu,
         }
 

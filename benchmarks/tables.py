@@ -6,9 +6,11 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from statistics import median
 
+from benchmarks.engines import ENGINES
 from benchmarks.results import BARE, Case, Result, Run, Starts, earlier_case, earlier_starts
 
-ENGINES = {"sqlite": "SQLite", "postgres": "PostgreSQL"}
+OTHERS_TRANSACTIONS = 50
+"""As many in one run are not only our own looks at the server's statistics."""
 SHORT_BOUND_S = 0.5
 """A bound below this is made of the server's own work, and says nothing about an executor."""
 HEADS = (
@@ -27,6 +29,7 @@ HEADS = (
     "wall/best barrier",
     "peak MB",
     "tx/atom",
+    "others' cores",
 )
 NOTES = """\
 Medians; a ratio or a difference is the median of those of each round, the baseline's run and ours next to each other in
@@ -35,7 +38,8 @@ in the same time when nothing runs; of the baseline, of its one process. The scr
 left out. The bound is max(critical path, work / 100), the best barrier the sum over the waves of max(longest chain of
 attempts, work / 100), both from the seconds that the model took in that very run. Wall time is the execution's own, from the
 first claim to its end; of the baseline, from the first call. Peak memory is the highest of the process that ran the atoms;
-tx are committed transactions of the database, those of the waiting command among them."""
+tx are committed transactions of the database, those of the waiting command among them. Others' cores are
+what other work on the machine took during these runs and those of the baseline."""
 
 
 def render(result: Result, earlier: Sequence[Result] = ()) -> str:
@@ -76,6 +80,11 @@ def _engines(result: Result) -> Iterator[str]:
             idle = [
                 run.idle_cpu_s / run.window_s for case in cases for run in case.runs if run.executor != BARE
             ]
+            model = [1000 * run.model_cpu_s / case.atoms for case in cases for run in case.runs]
+            yield from ("", f"The scripted model used {median(model):.2f} CPU ms an atom besides.")
+            strangers = max(run.others_transactions for case in cases for run in case.runs)
+            if strangers > OTHERS_TRANSACTIONS:
+                yield f"Others used the server, too (up to {strangers} transactions in a run): their CPU is in ours."
             yield from (
                 "",
                 f"Taken off for what an idle site uses: {1000 * median(idle):.0f} CPU ms a second.",
@@ -99,6 +108,11 @@ def row(case: Case, schedule: str) -> list[str]:
     def ms(run: Run) -> float:
         return 1000 * run.cpu_s / case.atoms
 
+    def own_ms() -> str:
+        database = median(1000 * run.database_cpu_s / case.atoms for run in ours)
+        whole = f"{middle(ours, ms):.2f}"
+        return f"{whole} (database {database:.2f})" if database else whole
+
     def middle(runs: Sequence[Run], value: Callable[[Run], float]) -> float:
         return median(value(run) for run in runs)
 
@@ -117,7 +131,7 @@ def row(case: Case, schedule: str) -> list[str]:
         schedule,
         f"{middle(ours, speed):,.0f}",
         f"{middle(ours, lambda run: run.wall_s):.2f}",
-        f"{middle(ours, ms):.2f}",
+        own_ms(),
         f"{middle(bare, speed):,.0f}",
         f"{middle(bare, lambda run: run.wall_s):.2f}",
         f"{middle(bare, ms):.2f}",
@@ -127,6 +141,7 @@ def row(case: Case, schedule: str) -> list[str]:
         ratio(lambda run: run.barrier_s) if schedule == "waves" else "-",
         f"{max(run.peak_mb for run in ours):.0f}",
         f"{median(transactions) / case.atoms:.2f}" if transactions else "-",
+        f"{median(run.others_cores for pair in pairs for run in pair):.1f}",
     ]
 
 

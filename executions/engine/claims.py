@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import uuid
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, ClassVar
@@ -56,13 +56,14 @@ def holds(unit: ExecutionTransaction, claim: ClaimedAtom) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Claim(Change[list[ClaimedAtom]]):
-    """Take up to `limit` ready atoms: fair over executions, longest remaining chain first, within every limit.
+    """Take as many ready atoms as there is room for: fair over executions, longest remaining chain first, within every limit.
 
     Written again after a commit whose acknowledgement was lost, it answers with what it had taken, and takes the rest only.
     """
 
     owner: str
-    limit: int
+    room: Callable[[], int]
+    """Asked when the claim is written; called from the ledger's thread."""
     lease: timedelta
     most_in_flight: int
     can_execute: bool
@@ -100,7 +101,7 @@ class Claim(Change[list[ClaimedAtom]]):
                 open_executions.append(execution)
         busy = _in_flight(unit.cursor)
         held = [claim for claim in self.taken if holds(unit, claim)]
-        limit = min(self.limit - len(held), self.most_in_flight - sum(busy.values()))
+        limit = min(self.room() - len(held), self.most_in_flight - sum(busy.values()))
         shares = _share(limit, {one.id: (busy[one.id], one.max_concurrency) for one in open_executions})
         claimed = list(held)
         spare = limit

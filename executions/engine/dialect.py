@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any
@@ -117,6 +118,19 @@ def marks(count: int) -> str:
     return ", ".join(["%s"] * count)
 
 
+@contextmanager
+def all_at_once() -> Iterator[None]:
+    """Statements in this block are sent without waiting for the answer of the one before: on PostgreSQL each wait is a round
+    trip. What goes wrong is raised by the end of the block at the latest. For writes whose answer nobody looks at.
+    """
+    if is_sqlite():
+        yield
+        return
+    connection.ensure_connection()
+    with connection.wrap_database_errors, connection.connection.pipeline():
+        yield
+
+
 def insert_many(
     cursor: CursorWrapper,
     table: str,
@@ -131,8 +145,7 @@ def insert_many(
     if is_sqlite():
         cursor.executemany(f"{into} VALUES ({marks(len(columns))}) {more}", rows)
     else:
-        # One array for each column: a statement for each row costs PostgreSQL ten times as much.
-        cursor.execute(f"{into} SELECT * FROM unnest({_arrays(columns)}) {more}", _turned(rows))  # noqa: S608
+        _execute_arrays(f"{into} SELECT * FROM unnest({_arrays(columns)}) {more}", rows)  # noqa: S608
 
 
 def update_many(
@@ -147,19 +160,27 @@ def update_many(
         cursor.executemany(f"UPDATE {table} SET {values} WHERE {identity} = %s", rows)  # noqa: S608
     else:
         values = ", ".join(f"{name} = v.{name}" for name in changed)
-        cursor.execute(
+        _execute_arrays(
             f"UPDATE {table} t SET {values} FROM unnest({_arrays(columns)}) AS v({', '.join(columns)})"  # noqa: S608
             f" WHERE t.{identity} = v.{identity}",
-            _turned(rows),
+            rows,
         )
 
 
 def _arrays(columns: Mapping[str, str]) -> str:
-    return ", ".join(f"%s::{kind}[]" for kind in columns.values())
+    return ", ".join(f"%b::{kind}[]" for kind in columns.values())
 
 
-def _turned(rows: Sequence[Sequence[Any]]) -> list[list[Any]]:
-    return [list(column) for column in zip(*rows, strict=True)]
+def _execute_arrays(query: str, rows: Sequence[Sequence[Any]]) -> None:
+    """One array for each column: a statement for each row costs PostgreSQL ten times as much. The arrays are sent as they
+    are and the statement is prepared once; Django's own cursor would write them into the statement, to be parsed again.
+    """
+    import psycopg
+
+    connection.ensure_connection()
+    with connection.wrap_database_errors:
+        arrays = [list(column) for column in zip(*rows, strict=True)]
+        psycopg.Cursor(connection.connection).execute(query, arrays, prepare=True)
 
 
 def text(value: str) -> str:

@@ -16,7 +16,7 @@ import queue
 import threading
 import time
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 LARGEST_BATCH = 500
+ENOUGH = 10
+"""Changes that are worth a commit: with so many at hand nothing more is waited for, the next batch fills meanwhile."""
 CONNECTION_TRIES = 5
 R_co = TypeVar("R_co", covariant=True)
 R = TypeVar("R")
@@ -104,12 +106,16 @@ class _Entry:
 
 
 class Ledger:
-    """See the module. `window_s` is how long a batch gathers while `crowd` or more changes came in the last one."""
+    """See the module.
 
-    def __init__(self, *, window_s: float, crowd: int = 4) -> None:
+    `window_s` is how long a batch gathers while others may add to it; `writers` says how many there are now that may: a batch
+    that holds a change of each of them is complete. A lone writer never waits.
+    """
+
+    def __init__(self, *, window_s: float, writers: Callable[[], int] = lambda: 1) -> None:
         self._queue: queue.SimpleQueue[_Entry | None] = queue.SimpleQueue()
         self._window_s = window_s
-        self._crowd = crowd
+        self._writers = writers
         self._thread = threading.Thread(target=self._write, name="ledger", daemon=True)
         self.transactions = 0
         self.changes = 0
@@ -122,20 +128,25 @@ class Ledger:
         self._queue.put(None)
         await asyncio.to_thread(self._thread.join)
 
-    async def record(self, change: Change[R]) -> R:
-        """Commit a change and return what it answers. Once queued it is written, even if the caller is cancelled."""
+    def submit(self, change: Change[R]) -> asyncio.Future[R]:
+        """Queue a change of this event loop; the future tells what it answers once it is committed.
+
+        It is written even if nobody waits for it any more. What is queued without a pause in between is written together.
+        """
         loop = asyncio.get_running_loop()
         entry = _Entry(change, loop, loop.create_future())
         self._queue.put(entry)
-        result: R = await entry.future
-        return result
+        return entry.future
+
+    async def record(self, change: Change[R]) -> R:
+        """Commit a change and return what it answers; raises its refusal."""
+        return await self.submit(change)
 
     def _write(self) -> None:
         try:
-            last, going = 0, True
+            going = True
             while going:
-                batch, going = self._gather(last)
-                last = len(batch)
+                batch, going = self._gather()
                 batch.sort(key=lambda entry: entry.change.last)
                 if batch:
                     self._commit(batch)
@@ -143,10 +154,11 @@ class Ledger:
         finally:
             connection.close()
 
-    def _gather(self, last: int) -> tuple[list[_Entry], bool]:
+    def _gather(self) -> tuple[list[_Entry], bool]:
+        """The next batch, and whether another may follow."""
         batch: list[_Entry] = []
         entry = self._queue.get()
-        deadline = time.monotonic() + (self._window_s if last >= self._crowd else 0.0)
+        deadline = time.monotonic() + self._window_s
         while entry is not None:
             batch.append(entry)
             if len(batch) >= LARGEST_BATCH:
@@ -155,7 +167,7 @@ class Ledger:
                 entry = self._queue.get_nowait()
             except queue.Empty:
                 left = deadline - time.monotonic()
-                if left <= 0:
+                if left <= 0 or len(batch) >= min(ENOUGH, self._writers()):
                     return batch, True
                 try:
                     entry = self._queue.get(timeout=left)

@@ -26,7 +26,7 @@ from executions.engine.calls import (
     RecordFault,
     RecordIntent,
 )
-from executions.engine.claims import Release
+from executions.engine.claims import ClaimedAtom, Release
 from executions.engine.context import AtomContext, OpenAttempt
 from executions.engine.judging import judged, unread
 from executions.engine.ledger import LeaseLost, Ledger, Stopped
@@ -76,13 +76,16 @@ class RetryOrchestrator:
         patience: Patience,
         jitter: random.Random,
         stopping: Callable[[], bool],
+        about_to_end: Callable[[ClaimedAtom], None],
     ) -> None:
+        """`about_to_end` is told at once when the verdict has been queued with which an atom ends."""
         self._ledger = ledger
         self._validator = validator
         self._client = client
         self._patience = patience
         self._jitter = jitter
         self._stopping = stopping
+        self._about_to_end = about_to_end
 
     async def work(self, context: AtomContext) -> None:
         """Work one atom until it ends, waits, or is no longer ours. Cancelling it aborts the call and records that."""
@@ -302,12 +305,13 @@ class RetryOrchestrator:
             tests_passed=verdict.tests_passed,
             tests_total=verdict.tests_total,
         )
-        used = await self._ledger.record(
+        most = context.execution.configuration.max_attempts
+        queued = self._ledger.submit(
             RecordVerdict(
                 claim=context.claim,
                 attempt_id=attempt.id,
                 number=attempt.number,
-                max_attempts=context.execution.configuration.max_attempts,
+                max_attempts=most,
                 code=code,
                 passed=verdict.passed,
                 assurance=verdict.assurance,
@@ -321,6 +325,9 @@ class RetryOrchestrator:
                 place=context.cache,
             )
         )
+        if verdict.passed or attempt.number >= most or attempt.kind is not AttemptKind.MODEL:
+            self._about_to_end(context.claim)
+        used = await queued
         context.history.append(history)
         _say(context, attempt.kind, attempt.number, passed=verdict.passed)
         return used
@@ -331,7 +338,7 @@ class RetryOrchestrator:
         """
         accepted = known.accepted
         verdict = None if known.trusted else await judged(self._validator, context, accepted.code)
-        used = await self._ledger.record(
+        queued = self._ledger.submit(
             RecordVerdict(
                 claim=context.claim,
                 attempt_id=new_id(),
@@ -350,6 +357,9 @@ class RetryOrchestrator:
                 known=known,
             )
         )
+        if verdict is None or verdict.passed:
+            self._about_to_end(context.claim)
+        used = await queued
         _say(context, AttemptKind.CACHE, 1, passed=verdict is None or verdict.passed)
         return used
 

@@ -316,6 +316,22 @@ class Rows:
 
     def write(self) -> None:
         """Send all that has changed, a statement for each table and kind of change."""
+        if self._pending:
+            with dialect.all_at_once():
+                self._send()
+
+    @property
+    def _pending(self) -> bool:
+        return bool(
+            self._new_attempts
+            or self._new_calls
+            or self._ended_calls
+            or self._ended_attempts
+            or self._new_issues
+            or self._changed_atoms
+        )
+
+    def _send(self) -> None:
         cursor = self._cursor
         # An attempt before the calls and issues that belong to it.
         dialect.insert_many(cursor, "executions_attempt", _NEW_ATTEMPT, self._new_attempts)

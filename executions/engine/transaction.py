@@ -353,11 +353,19 @@ class ExecutionTransaction:
     def flush(self) -> None:
         """Write rows, waves, executions, events, cached answers and tallies; called once, before the commit."""
         self.catch_up()
-        self.write_waves()
-        cursor = self._cursor
+        with dialect.all_at_once():
+            self.write_waves()
+            self._write_executions()
+            dialect.insert_many(self._cursor, "executions_event", _EVENT_COLUMNS, self._events)
+            self.cached.write(self._cursor, self.now)
+            if any(one.changed for one in self.executions.values()):
+                announce(self._cursor)
+        self._tallies.write(self._cursor, self.executions)
+
+    def _write_executions(self) -> None:
         for one in self.executions.values():
             if one.changed:
-                cursor.execute(
+                self._cursor.execute(
                     "UPDATE executions_execution SET status = %s, status_reason = %s, run_number = %s, seq = %s,"  # noqa: S608
                     " current_wave = %s, atoms_stored = %s, started_at = %s, ended_at = %s, running_since = %s, ran_ms = %s,"
                     " deadline_at = %s, "
@@ -378,11 +386,6 @@ class ExecutionTransaction:
                         dialect.uid(one.id),
                     ],
                 )
-        dialect.insert_many(cursor, "executions_event", _EVENT_COLUMNS, self._events)
-        self.cached.write(cursor, self.now)
-        self._tallies.write(cursor, self.executions)
-        if any(one.changed for one in self.executions.values()):
-            announce(cursor)
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import logging
 import random
 import time
@@ -15,6 +16,7 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import cache
 
 from django.conf import settings
 from django.db import DatabaseError
@@ -69,12 +71,22 @@ class WaveExecutor:
     tasks: dict[asyncio.Task[None], ClaimedAtom] = field(init=False)
     ended: list[asyncio.Task[None]] = field(default_factory=list)
     """Tasks that are done and have not been looked at."""
-    one_ended: asyncio.Event = field(default_factory=asyncio.Event)
+    wake: asyncio.Event = field(default_factory=asyncio.Event)
+    leaving: set[uuid.UUID] = field(default_factory=set)
+    """Atoms whose end is being written: they take no room any more."""
+    claims_until: float = float("-inf")
+    """By the monotonic clock; no new work is taken later."""
+    asked: asyncio.Future[list[ClaimedAtom]] | None = None
+    """The claim that is on its way."""
+    more: bool = False
+    """Room has been made since it was asked."""
+    dry: bool = False
+    """The last claim found less than there was room for, and nothing has changed since."""
     worked: int = 0
     stopping: bool = False
 
     def __post_init__(self) -> None:
-        self.ledger = Ledger(window_s=settings.MGE_COMMIT_WINDOW_MS / 1000)
+        self.ledger = Ledger(window_s=settings.MGE_COMMIT_WINDOW_MS / 1000, writers=lambda: len(self.tasks))
         self.reader = Reader()
         self.clients = Clients()
         self.validators = Validators()
@@ -94,6 +106,7 @@ class WaveExecutor:
             ),
             random.Random(self.owner),  # noqa: S311  jitter of waits
             lambda: self.stopping,
+            self._about_to_end,
         )
 
     async def run(self) -> int:
@@ -122,31 +135,72 @@ class WaveExecutor:
         return self.worked
 
     async def _claim_and_work(self, deadline: float) -> None:
-        capacity, helped = settings.MGE_RUNNER_CAPACITY, float("-inf")
-        while time.monotonic() < deadline and not self.stopping:
-            claimed = 0
-            if len(self.tasks) < capacity:
-                claimed = await self._claim(capacity - len(self.tasks))
-            if len(self.tasks) >= capacity and time.monotonic() - helped >= HELP_S:
-                helped = time.monotonic()
-                await self.reader.run(_call_for_help)
-            if not self.tasks and not claimed:
-                wait = await self.reader.run(_next_work_in)
-                if wait is None:
-                    return
-                await asyncio.sleep(min(wait, LOOK_S))
-                continue
-            # Never longer: a full runner must notice, too, that its node is told to stop.
-            await self._wait_for_one(LOOK_S)
+        helped = float("-inf")
+        self.claims_until = deadline
+        try:
+            while self._claims():
+                claimed = 0
+                if self.asked is None and not self.dry and self._room() > 0:
+                    self._ask()
+                if self.asked is not None:
+                    claimed = await self._take_up(self.asked)
+                if self._room() <= 0 and time.monotonic() - helped >= HELP_S:
+                    helped = time.monotonic()
+                    await self.reader.run(_call_for_help)
+                if not self.tasks and not claimed:
+                    wait = await self.reader.run(_next_work_in)
+                    if wait is None:
+                        return
+                    await asyncio.sleep(min(wait, LOOK_S))
+                    self.dry = False
+                    continue
+                # Never longer: a full runner must notice, too, that its node is told to stop; one with room that others
+                # have made work ready.
+                self.dry = await self._wait_for_one(LOOK_S) and self.dry
+        finally:
+            self.claims_until = float("-inf")
+        if self.asked is not None:
+            await self._take_up(self.asked)
 
-    async def _claim(self, room: int) -> int:
-        claims = await self.ledger.record(
-            Claim(self.owner, room, self.lease, settings.MGE_MAX_IN_FLIGHT, can_execute())
-        )
+    def _claims(self) -> bool:
+        return time.monotonic() < self.claims_until and not self.stopping
+
+    def _room(self) -> int:
+        """How many more may be worked on here, without those whose end is being written. The ledger asks, from its thread."""
+        return settings.MGE_RUNNER_CAPACITY - len(self.tasks) + len(self.leaving)
+
+    def _ask(self) -> None:
+        """Queue a claim for as many as there is room for when it is written."""
+        self.more = False
+        claim = Claim(self.owner, self._room, self.lease, settings.MGE_MAX_IN_FLIGHT, can_execute())
+        self.asked = self.ledger.submit(claim)
+
+    def _about_to_end(self, claim: ClaimedAtom) -> None:
+        """The verdict that ends this atom has been queued. What takes its place is claimed in the same transaction: it sees
+        what the verdict has freed, and costs no commit of its own.
+        """
+        self.leaving.add(claim.run_id)
+        self.dry = False
+        if not self._claims():
+            return
+        if self.asked is None:
+            self._ask()
+            self.wake.set()
+        else:
+            # It may have been written already.
+            self.more = True
+
+    async def _take_up(self, asked: asyncio.Future[list[ClaimedAtom]]) -> int:
+        """Start the work on what was claimed; how many those are."""
+        claims = await asked
+        self.asked = None
         by_execution: dict[uuid.UUID, list[ClaimedAtom]] = {}
         for claim in claims:
             by_execution.setdefault(claim.execution_id, []).append(claim)
         for execution_id, found in by_execution.items():
+            if self.stopping:
+                await self._refuse([Release(claim) for claim in found])
+                continue
             try:
                 contexts = await self._prepare(execution_id, found)
             except DatabaseError:
@@ -162,6 +216,8 @@ class WaveExecutor:
                 for context in contexts:
                     self._start(context)
         self.worked += len(claims)
+        # What is left free now, nobody had work for.
+        self.dry = self._room() > 0 and not self.more
         return len(claims)
 
     async def _prepare(self, execution_id: uuid.UUID, claims: list[ClaimedAtom]) -> list[AtomContext]:
@@ -174,6 +230,7 @@ class WaveExecutor:
         if execution_id not in self.asking and any(context.may_ask for context in contexts):
             await asyncio.to_thread(self.clients.prepare, execution.configuration.endpoint)
             self.asking.add(execution_id)
+            _settle_in()
         return contexts
 
     async def _refuse(self, changes: Sequence[Change[None]]) -> None:
@@ -188,24 +245,35 @@ class WaveExecutor:
 
     def _note_end(self, task: asyncio.Task[None]) -> None:
         self.ended.append(task)
-        self.one_ended.set()
+        self.wake.set()
 
-    async def _wait_for_one(self, longest_s: float | None) -> None:
-        if self.tasks and not self.ended:
+    async def _wait_for_one(self, longest_s: float) -> bool:
+        """Wait until a task has ended, or a claim been asked for; False when neither came in time."""
+        woken = True
+        if self.tasks and not self.ended and self.asked is None:
             # Not `asyncio.wait`: it would look at every task each time that one ends.
-            with contextlib.suppress(TimeoutError):
+            try:
                 async with asyncio.timeout(longest_s):
-                    await self.one_ended.wait()
-        self.one_ended.clear()
+                    await self.wake.wait()
+            except TimeoutError:
+                woken = False
+        self.wake.clear()
         done, self.ended = self.ended, []
         for task in done:
-            claim = self.tasks.pop(task)
+            claim = self.tasks[task]
+            if claim.run_id in self.leaving:
+                self.leaving.remove(claim.run_id)
+            else:
+                # It waits for its time, or was lost: its place under the limits is free, and nobody has claimed it yet.
+                self.dry = False
+            del self.tasks[task]
             error = None if task.cancelled() else task.exception()
             if error is not None:
                 # A bug of ours, or a database that stays away: as if the owner had died; five such deaths end it.
                 log.error("execution=%s atom=%s runner error", claim.execution_id, claim.key, exc_info=error)
                 with contextlib.suppress(LeaseLost):
                     await self.ledger.record(RecordDeath(claim))
+        return woken
 
     async def _drain(self) -> None:
         """Let what is in flight end. On a node that is told to stop, only for the grace time: then it is given back."""
@@ -232,6 +300,13 @@ class WaveExecutor:
                 # Once: a second cancel would interrupt the note that the first one makes.
                 if claim.execution_id in cancelling and not task.cancelling():
                     task.cancel()
+
+
+@cache
+def _settle_in() -> None:
+    """What is loaded by now stays: the garbage collector need not look at it again and again, a sixth of a second each time."""
+    gc.collect()
+    gc.freeze()
 
 
 def _commands(executions: set[uuid.UUID]) -> tuple[set[uuid.UUID], bool]:

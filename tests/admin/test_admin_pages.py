@@ -48,7 +48,7 @@ def _answered(execution: Execution) -> None:
     from datetime import timedelta
 
     with open_transaction(execution.id) as unit:
-        claim = Claim("me", 1, timedelta(seconds=30), 10, can_execute=True).apply(unit)[0]
+        claim = Claim("me", lambda: 1, timedelta(seconds=30), 10, can_execute=True).apply(unit)[0]
     attempt, call = new_id(), new_id()
     intent = AttemptIntent(1, "generate", {"temperature": 0.7}, "system", HOSTILE)
     with open_transaction(execution.id) as unit:

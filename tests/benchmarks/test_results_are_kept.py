@@ -36,6 +36,7 @@ def run(executor: str, *, wall_s: float, cpu_s: float) -> Run:
         load_before=0.0,
         others_cores=0.0,
         transactions=None,
+        others_transactions=0,
     )
 
 
@@ -58,7 +59,7 @@ def test_a_row_sets_ours_beside_the_baseline_and_the_bounds() -> None:
 
     assert row(case, "waves") == [
         *("W1", "0.2 s", "waves", "200", "5.00", "2.00"),
-        *("500", "2.00", "1.00", "1.00", "2.50", "2.500", "2.000", "100", "-"),
+        *("500", "2.00", "1.00", "1.00", "2.50", "2.500", "2.000", "100", "-", "0.0"),
     ]
 
 

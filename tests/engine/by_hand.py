@@ -54,7 +54,7 @@ def write(change: Change[R]) -> R:
 def claiming(
     limit: int = 100, *, owner: str = "runner", most: int = 400, can_execute: bool = True, lease_s: float = 30
 ) -> Claim:
-    return Claim(owner, limit, timedelta(seconds=lease_s), most, can_execute)
+    return Claim(owner, lambda: limit, timedelta(seconds=lease_s), most, can_execute)
 
 
 class Hand:

@@ -51,7 +51,7 @@ def test_runners_that_claim_at_once_never_get_the_same_atom() -> None:
 
     async def claim_all(name: str, ledger: Ledger) -> list[ClaimedAtom]:
         mine: list[ClaimedAtom] = []
-        while got := await ledger.record(Claim(name, 17, LEASE, 10_000, True)):
+        while got := await ledger.record(Claim(name, lambda: 17, LEASE, 10_000, True)):
             mine += got
         return mine
 
@@ -75,7 +75,7 @@ def test_no_limit_is_exceeded_while_runners_claim_and_give_back_at_once() -> Non
 
     async def churn(name: str, ledger: Ledger) -> None:
         for _ in range(8):
-            mine = await ledger.record(Claim(name, 15, LEASE, most_in_all, True))
+            mine = await ledger.record(Claim(name, lambda: 15, LEASE, most_in_all, True))
             seen.append(await asyncio.to_thread(_leased))
             for claim in mine:
                 await ledger.record(Release(claim, timedelta()))

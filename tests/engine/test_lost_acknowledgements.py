@@ -126,7 +126,7 @@ def test_a_claim_does_not_answer_with_what_was_taken_over_meanwhile() -> None:
     def lose() -> None:
         expire_leases(execution)
         take_back(execution.id)
-        write(Claim("other", 1, timedelta(seconds=30), 400, True))
+        write(Claim("other", lambda: 1, timedelta(seconds=30), 400, True))
 
     (claims,) = _record(Unheard(claiming(2, owner="me"), meanwhile=lose))
 
