@@ -63,6 +63,10 @@ chaos-smoke: $(DEVELOPMENT) ## The same for three minutes at most
 nodes: $(DEVELOPMENT) ## Two and four nodes share 1,000 atoms; one of them is cut off from the database (ARGS)
 	@$(PY) -m chaos.nodes $(ARGS)
 
+.PHONY: bench
+bench: $(DEVELOPMENT) ## Measure the engine against bare asyncio on both databases (ARGS, e.g. ARGS=--quick)
+	@$(PY) -m benchmarks $(ARGS)
+
 .PHONY: check
 check: $(DEVELOPMENT) ## Lint, format, types, migrations, import contracts, page of states
 	@.venv/bin/ruff check --quiet .

@@ -16,9 +16,10 @@ import tempfile
 import time
 import urllib.request
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from benchmarks import machine
 from benchmarks.bounds import CONCURRENCY, barriers, lower_bound, seconds_per_atom
@@ -46,10 +47,11 @@ class Measured:
     """One workload with one latency: a server, an installation, and what runs between them."""
 
     def __init__(
-        self, workload: Workload, plan_file: Path, server: ScriptedServer, site: Installation
+        self, workload: Workload, plan_file: Path, warm_up: Path, server: ScriptedServer, site: Installation
     ) -> None:
         self._workload = workload
         self._plan_file = plan_file
+        self._warm_up = warm_up
         self._server = server
         self._site = site
         self._plan_id = site.store(plan_file)
@@ -59,7 +61,7 @@ class Measured:
         load = machine.load()
         before, model = self._outside(), look(self._server.pid).total_s
         began = time.monotonic()
-        figures = self._bare() if executor == BARE else self._ours(executor)
+        figures = self._figures(executor)
         seconds = time.monotonic() - began
         model_cpu = look(self._server.pid).total_s - model
         accounted = figures.pop("accounted_cpu_s") + model_cpu
@@ -76,6 +78,10 @@ class Measured:
             others_cores=round(others, 3),
             **figures,
         )
+
+    def _figures(self, executor: str) -> dict[str, Any]:
+        """Fields of a `Run`, and CPU seconds that are accounted for without being a child's of ours."""
+        return self._bare() if executor == BARE else self._ours(executor)
 
     @staticmethod
     def _outside() -> float:
@@ -145,6 +151,22 @@ def _reset(server: ScriptedServer) -> None:
     urllib.request.urlopen(request, timeout=30).close()  # noqa: S310  the same
 
 
+M = TypeVar("M", bound=Measured)
+
+
+@contextmanager
+def prepared(workload: Workload, latency: str, folder: Path, kind: type[M]) -> Iterator[M]:
+    """A server and an installation for the runs of a workload; both end with the block."""
+    plan_file, near_misses = workload.write(folder / "plan")
+    warm_up = warm_up_plan(folder / "warm-up")
+    answers = ("--answers", plan_file, warm_up, "--near-misses", near_misses, "--near-miss-share", "1.0")
+    with (
+        ScriptedServer(*answers, "--latency", latency) as server,
+        Installation(folder / "site", server.url, warm_up) as site,
+    ):
+        yield kind(workload, plan_file, warm_up, server, site)
+
+
 def measure_case(
     workload: Workload,
     latency: str,
@@ -154,15 +176,8 @@ def measure_case(
     say: Callable[[str], None],
 ) -> Case:
     """Run a workload `runs` times by each executor on one installation."""
-    plan_file, near_misses = workload.write(folder / "plan")
-    warm_up = warm_up_plan(folder / "warm-up")
-    answers = ("--answers", plan_file, warm_up, "--near-misses", near_misses, "--near-miss-share", "1.0")
     done: list[Run] = []
-    with (
-        ScriptedServer(*answers, "--latency", latency) as server,
-        Installation(folder / "site", server.url, warm_up) as site,
-    ):
-        measured = Measured(workload, plan_file, server, site)
+    with prepared(workload, latency, folder, Measured) as measured:
         for number in range(runs):
             for executor in order_of(number, schedules):
                 run = measured.run(executor)

@@ -145,7 +145,6 @@ def store_atoms(
     Not by `bulk_create`, which spends four fifths of the start of a large plan on making and preparing equal values.
     """
     values = _new_row()
-    columns = ", ".join(connection.ops.quote_name(column) for column in values)
     rows = []
     for atom in atoms:
         row = {
@@ -162,10 +161,8 @@ def store_atoms(
             **(overrides or {}).get(atom.key, {}),
         }
         rows.append(tuple(row.values()))
-    unit.cursor.executemany(
-        f"INSERT INTO {AtomRun._meta.db_table} ({columns}) VALUES ({dialect.marks(len(values))})",  # noqa: S608
-        rows,
-    )
+    types = {str(field.column): str(field.db_type(connection)) for field in AtomRun._meta.concrete_fields}
+    dialect.insert_many(unit.cursor, AtomRun._meta.db_table, types, rows)
     execution.atoms_stored += len(rows)
     execution.changed = True
     if overrides is not None and execution.is_built:

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 from django.db import DatabaseError, InterfaceError, OperationalError, connection, transaction
 
 from executions.engine import dialect
+from executions.engine.cursors import ledger_cursor
 from executions.engine.rows import Touched
 from executions.engine.transaction import ExecutionTransaction
 
@@ -35,6 +36,8 @@ log = logging.getLogger(__name__)
 LARGEST_BATCH = 500
 ENOUGH = 10
 """Changes that are worth a commit: with so many at hand nothing more is waited for, the next batch fills meanwhile."""
+AT_A_TIME = 8
+"""Waiters that are answered in one round of the event loop."""
 CONNECTION_TRIES = 5
 R_co = TypeVar("R_co", covariant=True)
 R = TypeVar("R")
@@ -209,10 +212,9 @@ class Ledger:
 
     def _apply(self, batch: Sequence[_Entry], *, again: bool) -> None:
         changes = [entry.change for entry in batch]
-        with transaction.atomic(), connection.cursor() as cursor:
-            for entry, (outcome, refusal) in zip(
-                batch, write_changes(cursor, changes, again=again), strict=True
-            ):
+        with transaction.atomic():
+            answers = write_changes(ledger_cursor(), changes, again=again)
+            for entry, (outcome, refusal) in zip(batch, answers, strict=True):
                 entry.outcome, entry.error = outcome, refusal
         self.transactions += 1
         self.changes += len(batch)
@@ -224,16 +226,21 @@ class Ledger:
 
     @staticmethod
     def _answer(batch: Sequence[_Entry]) -> None:
-        def resolve() -> None:
-            for entry in batch:
+        loop = batch[0].loop
+
+        def resolve(start: int) -> None:
+            for entry in batch[start : start + AT_A_TIME]:
                 if entry.future.done():
                     continue
                 if entry.error is not None:
                     entry.future.set_exception(entry.error)
                 else:
                     entry.future.set_result(entry.outcome)
+            if start + AT_A_TIME < len(batch):
+                # In the loop's next round: what the first ones have to send is on its way while the others prepare theirs.
+                loop.call_soon(resolve, start + AT_A_TIME)
 
-        batch[0].loop.call_soon_threadsafe(resolve)
+        loop.call_soon_threadsafe(resolve, 0)
 
 
 class Reader:

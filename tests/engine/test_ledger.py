@@ -19,7 +19,7 @@ from executions.engine.ledger import Change, LeaseLost, Ledger, Refusal
 from executions.engine.transaction import ExecutionTransaction, open_transaction
 from executions.models import AtomRun, Event, Execution
 from tests.engine.away import database_away
-from tests.engine.by_hand import claiming, start, write
+from tests.engine.by_hand import claim_one, claiming, start, write
 from tests.engine.committed import transactional_db  # noqa: F401  a fixture
 from tests.ground import ON_POSTGRES
 from tests.plans import layers, plan
@@ -105,8 +105,8 @@ class BeImpatient(Tell):
 
 
 @asynccontextmanager
-async def _ledger(window_s: float = 0.0) -> AsyncIterator[Ledger]:
-    ledger = Ledger(window_s=window_s)
+async def _ledger(window_s: float = 0.0, writers: int = 1) -> AsyncIterator[Ledger]:
+    ledger = Ledger(window_s=window_s, writers=lambda: writers)
     ledger.start()
     try:
         yield ledger
@@ -187,23 +187,86 @@ def test_changes_that_come_while_one_commits_share_the_next_transaction() -> Non
     assert set(AtomRun.objects.values_list("status", flat=True)) == {"ready"}
 
 
-def test_a_window_gathers_what_a_crowd_sends_one_after_another() -> None:
+@pytest.mark.parametrize("writers", [2, 20])
+def test_a_window_gathers_what_several_writers_send_one_after_another(writers: int) -> None:
     execution = start(plan(*layers(2)))
 
     async def teller(ledger: Ledger, name: int) -> None:
         for step in range(4):
             await ledger.record(Tell(execution.id, 10 * name + step))
+            # The next one comes a moment later, as that of an atom which has something to do in between.
+            await asyncio.sleep(0.001 * (name % 3))
 
     async def work() -> tuple[int, int]:
-        async with _ledger(window_s=0.05) as ledger:
-            await asyncio.gather(*(teller(ledger, name) for name in range(20)))
+        async with _ledger(window_s=0.5, writers=writers) as ledger:
+            await asyncio.gather(*(teller(ledger, name) for name in range(writers)))
             return ledger.transactions, ledger.changes
 
     transactions, changes = asyncio.run(work())
 
-    assert changes == 80
-    assert transactions <= 20
-    assert sorted(_told(execution)) == sorted(10 * name + step for name in range(20) for step in range(4))
+    assert changes == 4 * writers
+    assert transactions <= changes / 2
+    assert sorted(_told(execution)) == sorted(
+        10 * name + step for name in range(writers) for step in range(4)
+    )
+
+
+def test_a_batch_with_a_change_of_every_writer_is_not_kept_waiting() -> None:
+    execution = start(plan(*layers(2)))
+
+    async def work() -> tuple[int, int]:
+        async with _ledger(window_s=3600, writers=2) as ledger:
+            async with asyncio.timeout(30):
+                for step in range(0, 6, 2):
+                    together = (ledger.submit(Tell(execution.id, step + one)) for one in range(2))
+                    await asyncio.gather(*together)
+            return ledger.transactions, ledger.changes
+
+    assert asyncio.run(work()) == (3, 6)
+
+
+def test_a_lone_writer_never_waits_for_others() -> None:
+    execution = start(plan(*layers(2)))
+
+    async def work() -> int:
+        async with _ledger(window_s=3600) as ledger, asyncio.timeout(30):
+            for step in range(3):
+                await ledger.record(Tell(execution.id, step))
+            return ledger.transactions
+
+    assert asyncio.run(work()) == 3
+
+
+def test_a_claim_sees_what_the_verdicts_of_its_own_batch_have_freed() -> None:
+    execution = start(plan(*layers(1, 1)), schedule="flow")
+    first = claim_one(execution)
+    call = first.intend()
+    first.answer(call)
+
+    async def work() -> tuple[list[str], int]:
+        async with _ledger(window_s=3600, writers=2) as ledger, asyncio.timeout(30):
+            claimed = ledger.submit(claiming(1))
+            await ledger.submit(first.verdict(passed=True))
+            return [claim.key for claim in await claimed], ledger.transactions
+
+    assert asyncio.run(work()) == (["a2.0"], 1)
+
+
+def test_what_a_cancelled_waiter_had_queued_is_written_all_the_same() -> None:
+    execution = start(plan(*layers(2)))
+
+    async def work(ledger: Ledger) -> None:
+        with _held(execution):
+            waiting = asyncio.ensure_future(ledger.record(Tell(execution.id, 1)))
+            await asyncio.sleep(0)
+            waiting.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await waiting
+        await ledger.record(Tell(execution.id, 2))
+
+    _with_ledger(work)
+
+    assert _told(execution) == [1, 2]
 
 
 @pytest.mark.parametrize(("bad", "error"), [(BadSql, DatabaseError), (Bug, KeyError)])
