@@ -67,6 +67,10 @@ nodes: $(DEVELOPMENT) ## Two and four nodes share 1,000 atoms; one of them is cu
 bench: $(DEVELOPMENT) ## Measure the engine against bare asyncio on both databases (ARGS, e.g. ARGS=--quick)
 	@$(PY) -m benchmarks $(ARGS)
 
+.PHONY: bench-peers
+bench-peers: $(DEVELOPMENT) ## The same work through other executors, in an environment of their own (ARGS)
+	@$(PY) -m benchmarks.peers $(ARGS)
+
 .PHONY: check
 check: $(DEVELOPMENT) ## Lint, format, types, migrations, import contracts, page of states
 	@.venv/bin/ruff check --quiet .
@@ -87,6 +91,9 @@ requirements: $(DEVELOPMENT) ## Resolve requirements*.in anew, pinned with hashe
 		--no-annotate --upgrade --custom-compile-command "make requirements" requirements.in -o requirements.txt
 	@.venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 		--no-annotate --upgrade --custom-compile-command "make requirements" requirements-dev.in -o requirements-dev.txt
+	@.venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-annotate --strip-extras \
+		--upgrade --custom-compile-command "make requirements" \
+		benchmarks/peers/requirements.in -o benchmarks/peers/requirements.txt
 
 .PHONY: clean
 clean: ## Remove the environment and all data of the embedded database

@@ -70,9 +70,12 @@ class MeasuredBesidePeers(Measured):
         others = self._site.read().since(at_first)
         everything = after.since(before)
         idle = before.since(resting)
-        used = everything.without(idle)
         if not PEERS[name].on_postgres:
-            used = replace(used, database_s=0.0, transactions=None)
+            everything, idle = (
+                replace(one, database_s=0.0, transactions=None, others_transactions=0)
+                for one in (everything, idle)
+            )
+        used = everything.without(idle)
         if (found["succeeded"], found["calls"]) != (self._workload.atoms, self._workload.calls):
             raise PeerFailed(
                 f"{found['succeeded']} atoms with {found['calls']} calls,"

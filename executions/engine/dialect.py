@@ -167,6 +167,24 @@ def update_many(
         )
 
 
+def each(
+    cursor: CursorWrapper, update: str, where: str, names: Mapping[str, str], rows: Sequence[Sequence[Any]]
+) -> None:
+    """Do an update for each row of values, in one statement. `update` and `where` name the values in braces; `names`:
+    PostgreSQL's type by name, none of them that of a column. No row of the table may meet the condition of two rows of values.
+    """
+    if not rows:
+        return
+    if is_sqlite():
+        sql = f"{update} WHERE {where}".format_map(
+            {name: f"?{place}" for place, name in enumerate(names, start=1)}
+        )
+        cursor.executemany(sql, rows)
+    else:
+        sql = f"{update} FROM unnest({_arrays(names)}) AS v({', '.join(names)}) WHERE {where}"
+        _execute_arrays(sql.format_map({name: f"v.{name}" for name in names}), rows)
+
+
 def _arrays(columns: Mapping[str, str]) -> str:
     return ", ".join(f"%b::{kind}[]" for kind in columns.values())
 

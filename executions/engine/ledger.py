@@ -19,11 +19,11 @@ import uuid
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 from django.db import DatabaseError, InterfaceError, OperationalError, connection, transaction
 
-from executions.engine import dialect
 from executions.engine.cursors import ledger_cursor
 from executions.engine.rows import Touched
 from executions.engine.transaction import ExecutionTransaction
@@ -86,7 +86,8 @@ def write_changes(
 
     `again`: the same changes were written before, and nobody knows whether that was committed.
     """
-    unit = ExecutionTransaction(cursor, dialect.now(cursor), again)
+    # The time is taken from the database's clock once the rows are locked.
+    unit = ExecutionTransaction(cursor, datetime.now(UTC), again)
     unit.lock({one for change in changes for one in change.execution_ids(cursor)})
     unit.rows.expect(change.touches() for change in changes)
     answers: list[tuple[Any, Refusal | None]] = []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections import Counter, deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -257,24 +257,30 @@ def _free_dependents(unit: ExecutionTransaction, execution: LockedExecution) -> 
     waited_for: Counter[str] = Counter()
     for key in unit.take_satisfied(execution):
         waited_for.update(dependents_of(execution.masterplan_id, key))
-    by_count: dict[int, list[str]] = {}
-    for key, count in sorted(waited_for.items()):
-        by_count.setdefault(count, []).append(key)
-    for count, keys in by_count.items():
-        for start in range(0, len(keys), _AT_ONCE):
-            some = keys[start : start + _AT_ONCE]
-            unit.cursor.execute(
-                "UPDATE executions_atomrun SET unmet = CASE WHEN unmet > %s THEN unmet - %s ELSE 0 END"  # noqa: S608
-                f" WHERE execution_id = %s AND key IN ({dialect.marks(len(some))})",
-                [count, count, dialect.uid(execution.id), *some],
-            )
+    # Where nobody need be asked first, what waits for nothing any more is opened in the same statement.
+    opens = execution.schedule == "flow" and not execution.asks_people
+    _wait_for_less(unit, execution, waited_for, opens=opens)
     dependents = sorted(waited_for)
-    if execution.schedule == "flow":
+    if execution.schedule == "flow" and not opens:
         for start in range(0, len(dependents), _AT_ONCE):
             some = dependents[start : start + _AT_ONCE]
             open_atoms(unit, execution, f"key IN ({dialect.marks(len(some))})", some)
     if execution.counters["atoms_blocked"] and _may_be_revived(unit, execution, dependents):
         revive_blocked(unit, execution)
+
+
+def _wait_for_less(
+    unit: ExecutionTransaction, execution: LockedExecution, waited_for: Mapping[str, int], *, opens: bool
+) -> None:
+    """`waited_for`: by atom, how many of its dependencies have been satisfied."""
+    dialect.each(
+        unit.cursor,
+        "UPDATE executions_atomrun SET status = CASE WHEN {opens} AND status = 'pending' AND unmet <= {count} THEN 'ready'"
+        " ELSE status END, unmet = CASE WHEN unmet > {count} THEN unmet - {count} ELSE 0 END",
+        "execution_id = {execution} AND key = {dependent}",
+        {"opens": "boolean", "count": "int", "execution": "uuid", "dependent": "text"},
+        [(opens, count, dialect.uid(execution.id), key) for key, count in sorted(waited_for.items())],
+    )
 
 
 def _may_be_revived(unit: ExecutionTransaction, execution: LockedExecution, keys: Sequence[str]) -> bool:

@@ -360,7 +360,7 @@ class ExecutionTransaction:
             self.cached.write(self._cursor, self.now)
             if any(one.changed for one in self.executions.values()):
                 announce(self._cursor)
-        self._tallies.write(self._cursor, self.executions)
+            self._tallies.write(self._cursor, self.executions)
 
     def _write_executions(self) -> None:
         for one in self.executions.values():
