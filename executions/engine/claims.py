@@ -51,7 +51,8 @@ def hold(unit: ExecutionTransaction, claim: ClaimedAtom) -> None:
 
 def holds(unit: ExecutionTransaction, claim: ClaimedAtom) -> bool:
     """Whether the claim's owner still holds the atom."""
-    return unit.rows.atom(claim.run_id).is_held(claim.owner, claim.fence)
+    rows = unit.rows
+    return rows.has_atom(claim.run_id) and rows.atom(claim.run_id).is_held(claim.owner, claim.fence)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,8 @@
 """The ledger's cursors: what Django's do, without the work that Django's do for each statement.
 
 On SQLite Django writes `%s` anew as `?` in every statement it is given, with a regular expression; on PostgreSQL it puts
-the values into the text, to be parsed and planned each time. Here the text is kept, so the driver finds its prepared
-statement. Placeholders are `%s`; errors are Django's.
+the values into the text. Here the text of a statement stays the same, so that SQLite's driver finds the statement that it
+has compiled. Placeholders are `%s`; errors are Django's.
 """
 
 from __future__ import annotations

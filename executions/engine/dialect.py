@@ -191,14 +191,14 @@ def _arrays(columns: Mapping[str, str]) -> str:
 
 def _execute_arrays(query: str, rows: Sequence[Sequence[Any]]) -> None:
     """One array for each column: a statement for each row costs PostgreSQL ten times as much. The arrays are sent as they
-    are and the statement is prepared once; Django's own cursor would write them into the statement, to be parsed again.
+    are; Django's own cursor would write them into the statement's text. Nothing is prepared: poolers would have to know.
     """
     import psycopg
 
     connection.ensure_connection()
     with connection.wrap_database_errors:
         arrays = [list(column) for column in zip(*rows, strict=True)]
-        psycopg.Cursor(connection.connection).execute(query, arrays, prepare=True)
+        psycopg.Cursor(connection.connection).execute(query, arrays)
 
 
 def text(value: str) -> str:

@@ -265,7 +265,12 @@ def _free_dependents(unit: ExecutionTransaction, execution: LockedExecution) -> 
         for start in range(0, len(dependents), _AT_ONCE):
             some = dependents[start : start + _AT_ONCE]
             open_atoms(unit, execution, f"key IN ({dialect.marks(len(some))})", some)
-    if execution.counters["atoms_blocked"] and _may_be_revived(unit, execution, dependents):
+    # While it is being cancelled nothing new begins: nobody would cancel it any more.
+    if (
+        execution.counters["atoms_blocked"]
+        and execution.status is not ExecutionStatus.CANCELLING
+        and _may_be_revived(unit, execution, dependents)
+    ):
         revive_blocked(unit, execution)
 
 
@@ -284,11 +289,11 @@ def _wait_for_less(
 
 
 def _may_be_revived(unit: ExecutionTransaction, execution: LockedExecution, keys: Sequence[str]) -> bool:
-    """Whether one of these was blocked and waits for nothing any more."""
+    """Whether one of these was blocked: perhaps by what has succeeded now."""
     for start in range(0, len(keys), _AT_ONCE):
         some = keys[start : start + _AT_ONCE]
         unit.cursor.execute(
-            "SELECT 1 FROM executions_atomrun WHERE execution_id = %s AND status = 'blocked' AND unmet = 0"  # noqa: S608
+            "SELECT 1 FROM executions_atomrun WHERE execution_id = %s AND status = 'blocked'"  # noqa: S608
             f" AND key IN ({dialect.marks(len(some))}) LIMIT 1",
             [dialect.uid(execution.id), *some],
         )

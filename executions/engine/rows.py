@@ -248,6 +248,14 @@ class Rows:
             raise LookupError(f"atom run {run_id}")
         return atom
 
+    def has_atom(self, run_id: uuid.UUID) -> bool:
+        """Whether there is such an atom run; its execution may have been removed meanwhile."""
+        try:
+            self.atom(run_id)
+        except LookupError:
+            return False
+        return True
+
     def attempt(self, attempt_id: uuid.UUID) -> AttemptRow | None:
         if attempt_id not in self._attempts:
             wanted = self._wanted_attempts | {attempt_id}
@@ -356,7 +364,12 @@ class Rows:
         self._changed_atoms.clear()
 
     def forget(self) -> None:
-        """What was read may not be so any more."""
+        """What was read may not be so any more. From now on each change reads its own: a batch of changes that all send SQL
+        would read the rows of all for each of them.
+        """
+        self._wanted.clear()
+        self._wanted_attempts.clear()
+        self._wanted_calls.clear()
         self._atoms.clear()
         self._attempts.clear()
         self._calls.clear()

@@ -78,6 +78,8 @@ class WaveExecutor:
     """By the monotonic clock; no new work is taken later."""
     asked: asyncio.Future[list[ClaimedAtom]] | None = None
     """The claim that is on its way."""
+    unstarted: list[ClaimedAtom] = field(default_factory=list)
+    """What was claimed and is not worked on yet."""
     more: bool = False
     """Room has been made since it was asked."""
     dry: bool = False
@@ -129,6 +131,7 @@ class WaveExecutor:
             for task in self.tasks:
                 task.cancel()
             await asyncio.gather(watch, *self.tasks, return_exceptions=True)
+            await self._give_back_unstarted()
             await self.clients.close()
             await self.ledger.close()
             await self.reader.close()
@@ -162,6 +165,16 @@ class WaveExecutor:
         if self.asked is not None:
             await self._take_up(self.asked)
 
+    async def _give_back_unstarted(self) -> None:
+        """What was claimed and not begun, when the runner ends by an error: else it would wait for its lease to end."""
+        if self.asked is not None:
+            (claimed,) = await asyncio.gather(self.asked, return_exceptions=True)
+            # What went wrong with it is in the log of the ledger, and is why this runner ends.
+            self.unstarted += claimed if isinstance(claimed, list) else []
+        for claim in self.unstarted:
+            with contextlib.suppress(LeaseLost, DatabaseError):
+                await self.ledger.record(Release(claim))
+
     def _claims(self) -> bool:
         return time.monotonic() < self.claims_until and not self.stopping
 
@@ -192,14 +205,17 @@ class WaveExecutor:
 
     async def _take_up(self, asked: asyncio.Future[list[ClaimedAtom]]) -> int:
         """Start the work on what was claimed; how many those are."""
-        claims = await asked
+        # Shielded: who is cancelled here must still learn what he holds.
+        claims = await asyncio.shield(asked)
         self.asked = None
+        self.unstarted = list(claims)
         by_execution: dict[uuid.UUID, list[ClaimedAtom]] = {}
         for claim in claims:
             by_execution.setdefault(claim.execution_id, []).append(claim)
         for execution_id, found in by_execution.items():
             if self.stopping:
                 await self._refuse([Release(claim) for claim in found])
+                self._are_taken_up(found)
                 continue
             try:
                 contexts = await self._prepare(execution_id, found)
@@ -212,13 +228,19 @@ class WaveExecutor:
                 # A bug, or a configuration of another time: this execution's trouble, not that of all the others here.
                 log.exception("execution=%s cannot be worked on", execution_id)
                 await self._refuse([RecordDeath(claim) for claim in found])
+                self.more = True
             else:
                 for context in contexts:
                     self._start(context)
+            self._are_taken_up(found)
         self.worked += len(claims)
         # What is left free now, nobody had work for.
         self.dry = self._room() > 0 and not self.more
         return len(claims)
+
+    def _are_taken_up(self, claims: Sequence[ClaimedAtom]) -> None:
+        done = {claim.run_id for claim in claims}
+        self.unstarted = [claim for claim in self.unstarted if claim.run_id not in done]
 
     async def _prepare(self, execution_id: uuid.UUID, claims: list[ClaimedAtom]) -> list[AtomContext]:
         """What the work on claims of one execution needs; the execution's own part is read once."""
@@ -273,6 +295,7 @@ class WaveExecutor:
                 log.error("execution=%s atom=%s runner error", claim.execution_id, claim.key, exc_info=error)
                 with contextlib.suppress(LeaseLost):
                     await self.ledger.record(RecordDeath(claim))
+                self.dry = False
         return woken
 
     async def _drain(self) -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import threading
 import uuid
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
@@ -21,6 +24,7 @@ from executions.engine.calls import (
 )
 from executions.engine.claims import Claim, ClaimedAtom, Release
 from executions.engine.ledger import Change, write_changes
+from executions.engine.transaction import open_transaction
 from executions.engine.verdicts import RecordVerdict
 from executions.findings import Finding, Severity
 from executions.identity import new_id
@@ -55,6 +59,29 @@ def claiming(
     limit: int = 100, *, owner: str = "runner", most: int = 400, can_execute: bool = True, lease_s: float = 30
 ) -> Claim:
     return Claim(owner, lambda: limit, timedelta(seconds=lease_s), most, can_execute)
+
+
+@contextmanager
+def held(execution: Execution) -> Iterator[None]:
+    """The execution is locked by somebody else while the block runs: whoever would write it must wait."""
+    taken, done = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        try:
+            with open_transaction(execution.id):
+                taken.set()
+                done.wait(timeout=60)
+        finally:
+            connection.close()
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    assert taken.wait(timeout=30)
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
 
 
 class Hand:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import threading
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -16,10 +16,10 @@ from django.db import DatabaseError, connection
 from executions.engine import dialect
 from executions.engine.claims import Release
 from executions.engine.ledger import Change, LeaseLost, Ledger, Refusal
-from executions.engine.transaction import ExecutionTransaction, open_transaction
+from executions.engine.transaction import ExecutionTransaction
 from executions.models import AtomRun, Event, Execution
 from tests.engine.away import database_away
-from tests.engine.by_hand import claim_one, claiming, start, write
+from tests.engine.by_hand import claim_one, claiming, held, start, write
 from tests.engine.committed import transactional_db  # noqa: F401  a fixture
 from tests.ground import ON_POSTGRES
 from tests.plans import layers, plan
@@ -122,29 +122,6 @@ def _with_ledger(work: Callable[[Ledger], Awaitable[T]]) -> T:
     return asyncio.run(run())
 
 
-@contextmanager
-def _held(execution: Execution) -> Iterator[None]:
-    """The execution is locked by somebody else while the block runs: the ledger must wait."""
-    taken, done = threading.Event(), threading.Event()
-
-    def hold() -> None:
-        try:
-            with open_transaction(execution.id):
-                taken.set()
-                done.wait(timeout=60)
-        finally:
-            connection.close()
-
-    thread = threading.Thread(target=hold)
-    thread.start()
-    assert taken.wait(timeout=30)
-    try:
-        yield
-    finally:
-        done.set()
-        thread.join()
-
-
 def _elsewhere(read: Callable[[], T]) -> T:
     """Read over a connection of its own, in a thread of its own."""
     try:
@@ -174,7 +151,7 @@ def test_changes_that_come_while_one_commits_share_the_next_transaction() -> Non
     claims = write(claiming())
 
     async def work(ledger: Ledger) -> tuple[int, int]:
-        with _held(execution):
+        with held(execution):
             pending = [asyncio.ensure_future(ledger.record(Release(claim))) for claim in claims]
             await asyncio.sleep(0)
         await asyncio.gather(*pending)
@@ -256,7 +233,7 @@ def test_what_a_cancelled_waiter_had_queued_is_written_all_the_same() -> None:
     execution = start(plan(*layers(2)))
 
     async def work(ledger: Ledger) -> None:
-        with _held(execution):
+        with held(execution):
             waiting = asyncio.ensure_future(ledger.record(Tell(execution.id, 1)))
             await asyncio.sleep(0)
             waiting.cancel()
@@ -275,7 +252,7 @@ def test_a_bad_change_fails_its_own_waiter_and_no_other(bad: type[Tell], error: 
     changes: list[Tell] = [Tell(execution.id, 0), bad(execution.id, 1), Tell(execution.id, 2)]
 
     async def work(ledger: Ledger) -> list[Any]:
-        with _held(execution):
+        with held(execution):
             pending = [asyncio.ensure_future(ledger.record(change)) for change in changes]
             await asyncio.sleep(0)
         found = await asyncio.gather(*pending, return_exceptions=True)
@@ -305,7 +282,7 @@ def test_a_refusal_is_an_answer_and_undoes_nothing() -> None:
     execution = start(plan(*layers(2)))
 
     async def work(ledger: Ledger) -> list[Any]:
-        with _held(execution):
+        with held(execution):
             pending = [
                 asyncio.ensure_future(ledger.record(change))
                 for change in (Tell(execution.id, 1), Refuse(execution.id, 2), Tell(execution.id, 3))
@@ -324,7 +301,7 @@ def test_a_caller_that_is_cancelled_does_not_take_its_change_back() -> None:
     execution = start(plan(*layers(2)))
 
     async def work(ledger: Ledger) -> None:
-        with _held(execution):
+        with held(execution):
             pending = asyncio.ensure_future(ledger.record(Tell(execution.id, 7)))
             await asyncio.sleep(0)
             pending.cancel()
@@ -353,7 +330,7 @@ def test_closing_commits_what_is_queued() -> None:
     async def work() -> list[int]:
         ledger = Ledger(window_s=0)
         ledger.start()
-        with _held(execution):
+        with held(execution):
             pending = [asyncio.ensure_future(ledger.record(Tell(execution.id, n))) for n in range(20)]
             await asyncio.sleep(0)
             closing = asyncio.ensure_future(ledger.close())
@@ -390,7 +367,7 @@ def test_a_connection_that_breaks_in_the_middle_costs_no_change_of_its_batch() -
     execution = start(plan(*layers(2)))
 
     async def work(ledger: Ledger) -> list[int]:
-        with _held(execution):
+        with held(execution):
             changes = (Tell(execution.id, 1), BreakOnce(execution.id, 2), Tell(execution.id, 3))
             pending = [asyncio.ensure_future(ledger.record(change)) for change in changes]
             await asyncio.sleep(0)
@@ -408,7 +385,7 @@ def test_it_waits_for_a_database_that_is_locked_for_longer_than_its_timeout(
 
     async def work(ledger: Ledger) -> int:
         await ledger.record(BeImpatient(execution.id))
-        with _held(execution):
+        with held(execution):
             pending = asyncio.ensure_future(ledger.record(Tell(execution.id, 1)))
             await asyncio.to_thread(wait_for, lambda: "is tried again" in caplog.text, "a first try in vain")
         return await pending
@@ -460,7 +437,7 @@ def test_times_follow_the_order_of_events_although_a_writer_had_to_wait() -> Non
     execution = start(plan(*layers(2)))
 
     async def work(ledger: Ledger) -> Any:
-        with _held(execution):
+        with held(execution):
             pending = asyncio.ensure_future(ledger.record(Tell(execution.id)))
             await asyncio.to_thread(_elsewhere, lambda: wait_for(_somebody_waits, "the ledger waits"))
             held_at = await asyncio.to_thread(_elsewhere, _database_time)

@@ -36,6 +36,7 @@ from tests.engine.by_hand import (
     claiming,
     events,
     expire_leases,
+    held,
     start,
     statuses,
     write,
@@ -160,6 +161,29 @@ def test_at_the_end_of_a_slice_it_rings_once_for_each_execution_with_work(
 
     assert AtomRun.objects.filter(status="ready").count() == 9
     assert _rung_for() == sorted(str(execution.id) for execution in executions)
+
+
+def test_what_was_claimed_while_the_runner_was_ended_is_given_back() -> None:
+    execution = start(plan(*layers(5)), **STATIC)
+
+    async def run() -> None:
+        executor = WaveExecutor(owner_name(), timedelta(seconds=30))
+        running = asyncio.create_task(executor.run())
+        with held(execution):
+            async with asyncio.timeout(30):
+                while executor.asked is None:  # noqa: ASYNC110  the executor tells nobody
+                    await asyncio.sleep(0.01)
+            running.cancel()
+            await asyncio.sleep(0.05)
+        with pytest.raises(asyncio.CancelledError):
+            await running
+
+    asyncio.run(run())
+
+    runs = AtomRun.objects.filter(execution=execution)
+    assert set(runs.values_list("status", "lease_owner")) == {("ready", "")}
+    # It had been claimed: the claim was on its way when the runner was told to end.
+    assert set(runs.values_list("fence", flat=True)) == {1}
 
 
 def test_a_runner_that_finds_every_slot_taken_leaves_and_rings_nobody() -> None:
