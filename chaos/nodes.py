@@ -58,6 +58,10 @@ class Trial:
     lease_s: float
 
 
+WORKERS = 2
+"""Of each node."""
+
+
 @dataclass(slots=True)
 class Outcome:
     """What came of it."""
@@ -121,9 +125,10 @@ class _Stage:
             "MGE_SECRET_KEY": secrets.token_urlsafe(48),
             "ANTHROPIC_BASE_URL": self._model.url,
             "MGE_MODEL": "scripted-nodes",
-            "MGE_WORKERS": "2",
-            # No node can hold all of it: the limit is reached by several of them together.
-            "MGE_RUNNER_CAPACITY": str(-(-trial.concurrency // trial.nodes)),
+            "MGE_WORKERS": str(WORKERS),
+            # The limit is reached only by all of them together: whoever frees a place takes it again, so that a node
+            # which is not needed might never get one.
+            "MGE_RUNNER_CAPACITY": str(-(-trial.concurrency // (trial.nodes * WORKERS))),
             "MGE_LEASE_SECONDS": f"{trial.lease_s:g}",
             "MGE_RECONCILE_SECONDS": "0.5",
         }

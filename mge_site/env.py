@@ -202,7 +202,7 @@ VARIABLES: tuple[Variable, ...] = (
         "MGE_COMMIT_WINDOW_MS",
         real(0, 100),
         5.0,
-        "how long the ledger gathers changes while many atoms are in flight",
+        "how long a few changes wait for those of other atoms in flight, to be committed together",
     ),
     Variable("MGE_CALL_TIMEOUT_SECONDS", real(0.1, 3600), 600.0, "longest wait for one answer of the model"),
     Variable(
