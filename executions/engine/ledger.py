@@ -16,6 +16,7 @@ import queue
 import threading
 import time
 import uuid
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -59,24 +60,24 @@ class Stopped(Refusal):
         self.status = status
 
 
-class Change(Generic[R_co]):
+class Change(ABC, Generic[R_co]):
     """One change of state."""
 
     __slots__ = ()
     last: ClassVar[bool] = False
     """Whether it comes after all others of its batch: it sees what they have done."""
 
+    @abstractmethod
     def execution_ids(self, cursor: CursorWrapper) -> Iterable[uuid.UUID]:
         """Executions to lock before anything is written."""
-        raise NotImplementedError
 
     def touches(self) -> Touched:
         """Rows that `apply` is going to look at: they are read for the whole batch at once."""
         return Touched()
 
+    @abstractmethod
     def apply(self, unit: ExecutionTransaction) -> R_co:
         """Write it, or raise Refusal."""
-        raise NotImplementedError
 
 
 def write_changes(

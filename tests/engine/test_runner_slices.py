@@ -8,7 +8,6 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -23,7 +22,6 @@ from executions.engine.context import load_atoms, load_execution
 from executions.engine.node import drain, node_id
 from executions.engine.owners import owner_name
 from executions.engine.reconciler import reconcile
-from executions.engine.transaction import open_transaction
 from executions.engine.wave_executor import WaveExecutor, run_slice
 from executions.models import AtomRun, Attempt, Call, Execution, Node
 from executions.services.control import cancel_execution
@@ -305,7 +303,7 @@ async def _abort_in_mid_intent(execution: Execution, claim: ClaimedAtom) -> None
     shared = await executor.reader.run(load_execution, execution.id)
     await asyncio.to_thread(executor.clients.prepare, "configured")
     (context,) = await executor.reader.run(load_atoms, shared, [claim])
-    with _held(execution):
+    with held(execution):
         work = asyncio.create_task(executor.orchestrator.work(context))
         # It waits for the intent's commit as soon as it has rendered its prompt: nothing else makes it wait.
         await asyncio.sleep(0)
@@ -315,29 +313,6 @@ async def _abort_in_mid_intent(execution: Execution, claim: ClaimedAtom) -> None
     await executor.ledger.close()
     await executor.reader.close()
     await executor.clients.close()
-
-
-@contextmanager
-def _held(execution: Execution) -> Iterator[None]:
-    """The execution is locked by somebody else while the block runs."""
-    taken, done = threading.Event(), threading.Event()
-
-    def hold() -> None:
-        try:
-            with open_transaction(execution.id):
-                taken.set()
-                done.wait(timeout=60)
-        finally:
-            connection.close()
-
-    thread = threading.Thread(target=hold)
-    thread.start()
-    assert taken.wait(timeout=30)
-    try:
-        yield
-    finally:
-        done.set()
-        thread.join()
 
 
 @pytest.mark.skipif(not ON_POSTGRES, reason="a database that takes no connection is PostgreSQL's")
