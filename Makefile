@@ -63,9 +63,25 @@ chaos-smoke: $(DEVELOPMENT) ## The same for three minutes at most
 nodes: $(DEVELOPMENT) ## Two and four nodes share 1,000 atoms; one of them is cut off from the database (ARGS)
 	@$(PY) -m chaos.nodes $(ARGS)
 
+.PHONY: verify-data
+verify-data: $(DEVELOPMENT) ## Judge known answers in every way: levels, runners, numbers in flight (ARGS, e.g. ARGS="--data DIR")
+	@$(PY) -m trials.verify_data $(ARGS)
+
+.PHONY: hostile
+hostile: $(DEVELOPMENT) ## Let hostile and benign programs try the sandbox, as root, as a user, in a jail without namespaces (ARGS)
+	@$(PY) -m trials.hostile $(ARGS)
+
+.PHONY: soak
+soak: $(DEVELOPMENT) ## Thousands of validations in a row, some hostile: memory, descriptors and processes stay flat (ARGS)
+	@$(PY) -m trials.soak $(ARGS)
+
 .PHONY: bench
 bench: $(DEVELOPMENT) ## Measure the engine against bare asyncio on both databases (ARGS, e.g. ARGS=--quick)
 	@$(PY) -m benchmarks $(ARGS)
+
+.PHONY: bench-validation
+bench-validation: $(DEVELOPMENT) ## Measure what validating an atom costs beside a pytest process for each (ARGS)
+	@$(PY) -m benchmarks.validation $(ARGS)
 
 .PHONY: bench-peers
 bench-peers: $(DEVELOPMENT) ## The same work through other executors, in an environment of their own (ARGS)

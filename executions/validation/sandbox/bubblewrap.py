@@ -1,8 +1,9 @@
-"""Level `isolated`: bubblewrap starts the monitor as process 1 of namespaces of its own.
+"""Level `isolated`: bubblewrap starts a fork server as process 1 of namespaces of its own, and each run gets
+namespaces inside these (`mge_inside.namespaces`).
 
-As root there is no user namespace: bubblewrap mounts, keeps three capabilities for the monitor, and it
-drops each run to a uid of its own (RLIMIT_NPROC does nothing for root, and a namespace uid that maps to root
-would still open root's files). As an ordinary user everything hangs on a user namespace.
+As root there is no user namespace: bubblewrap mounts, the fork server keeps the capabilities to do the same for each
+run, and the run is dropped to a uid of its own (RLIMIT_NPROC does nothing for root, and a namespace uid that maps to
+root would still open root's files). As an ordinary user everything hangs on user namespaces.
 """
 
 from __future__ import annotations
@@ -13,7 +14,6 @@ from pathlib import Path
 
 from executions.validation.sandbox.interpreter import Interpreter, pytest_packages
 from executions.validation.sandbox.isolation import Launch, host_paths
-from executions.validation.sandbox.limits import DEFAULT_LIMITS
 from executions.validation.sandbox.mge_inside.confinement import landlock_abi
 from executions.validation.sandbox.runner import PYTHON_ENVIRONMENT, RUNNER_FOLDER, start_line
 from executions.validation.sandbox.seccomp import assemble
@@ -42,7 +42,8 @@ def bubblewrap_launch(interpreter: Interpreter) -> Launch | None:
     environment = {**PYTHON_ENVIRONMENT, **_library_path(interpreter)}
     for name, value in environment.items():
         command += ["--setenv", name, value]
-    command += start_line(_python_inside(interpreter), _RUNNER)
+    kind = "root" if is_root else "user"
+    command += start_line(_python_inside(interpreter), _RUNNER, kind=kind, packages=_PACKAGES)
     return Launch(
         command=tuple(command),
         environment={},
@@ -80,13 +81,14 @@ def _library_path(interpreter: Interpreter) -> dict[str, str]:
 
 def _as_root() -> list[str]:
     capabilities = ["--cap-drop", "ALL"]
-    for name in ("CAP_SETUID", "CAP_SETGID", "CAP_KILL"):
+    for name in ("CAP_SYS_ADMIN", "CAP_NET_ADMIN", "CAP_SETUID", "CAP_SETGID", "CAP_KILL"):
         capabilities += ["--cap-add", name]
     return capabilities
 
 
 def _as_user() -> list[str]:
-    return ["--unshare-user", "--disable-userns", "--uid", "65534", "--gid", "65534"]
+    # Each run gets a user namespace inside this one; that it makes no more of them is the filter's business.
+    return ["--unshare-user", "--uid", "65534", "--gid", "65534"]
 
 
 def _mounts(interpreter: Interpreter) -> list[str]:
@@ -106,9 +108,7 @@ def _mounts(interpreter: Interpreter) -> list[str]:
     mounts += ["--ro-bind", str(RUNNER_FOLDER), f"{_RUNNER}/{RUNNER_FOLDER.name}"]
     for name, path in pytest_packages().items():
         mounts += ["--ro-bind", str(path), f"{_PACKAGES}/{name}"]
-    size = str(DEFAULT_LIMITS.scratch_size)
-    mounts += ["--proc", "/proc", "--dev", "/dev", "--perms", "1777", "--size", size, "--tmpfs", "/dev/shm"]  # noqa: S108
-    mounts += ["--remount-ro", "/dev"]
-    mounts += ["--perms", "0755", "--size", size, "--tmpfs", _PROJECT]
-    mounts += ["--perms", "1777", "--size", size, "--tmpfs", _SCRATCH, "--remount-ro", "/"]
+    # What a run may write is mounted over these when it begins.
+    mounts += ["--proc", "/proc", "--dev", "/dev", "--perms", "0755", "--dir", _PROJECT]
+    mounts += ["--perms", "0755", "--dir", _SCRATCH, "--remount-ro", "/dev", "--remount-ro", "/"]
     return mounts

@@ -43,7 +43,7 @@ class SandboxResult:
     """Of the test process; None when a signal ended it."""
     signal: int | None
     killed_for: str
-    """"", or why it was killed: wall, outer, memory, disk, output, report, lost."""
+    """"", or why it was killed: wall, outer, memory, processes, disk, output, report, lost."""
     output: str
     """What the program printed, capped; for people, never read for the verdict."""
     cpu_ms: float
@@ -61,9 +61,10 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class Launch:
-    """How one level starts its monitor, and what the monitor is told about it."""
+    """How one level starts its fork servers, and what the monitors are told about it."""
 
     command: tuple[str, ...]
+    """Of a fork server, but for the suite that it loads and its uid."""
     environment: Mapping[str, str]
     """Of the command itself."""
     program_environment: Mapping[str, str]

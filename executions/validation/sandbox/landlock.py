@@ -1,4 +1,4 @@
-"""Level `restricted`, and running without isolation: the monitor is an ordinary child of ours.
+"""Level `restricted`, and running without isolation: the fork server is an ordinary process of ours.
 
 The test process below it is held by Landlock (files, TCP, signals), seccomp (no socket(), no new namespaces)
 and rlimits; as root it also gets a uid of its own. What is missing against `isolated`: it sees that files
@@ -41,7 +41,7 @@ def restricted_launch(interpreter: Interpreter, data_dir: Path) -> Launch:
     packages = _packages(data_dir, others_must_read=is_root)
     readable = [*host_paths(*_LIBRARIES), *interpreter.trees, RUNNER_FOLDER, packages]
     return Launch(
-        command=tuple(start_line(interpreter, str(RUNNER_FOLDER.parent))),
+        command=tuple(start_line(interpreter, str(RUNNER_FOLDER.parent), kind="", packages=str(packages))),
         environment=PYTHON_ENVIRONMENT,
         program_environment=PYTHON_ENVIRONMENT,
         interpreter=interpreter,
@@ -65,7 +65,7 @@ def unisolated_launch(interpreter: Interpreter, data_dir: Path) -> Launch:
     room = _room_pattern()
     packages = _packages(data_dir, others_must_read=False)
     return Launch(
-        command=tuple(start_line(interpreter, str(RUNNER_FOLDER.parent))),
+        command=tuple(start_line(interpreter, str(RUNNER_FOLDER.parent), kind="", packages=str(packages))),
         environment=PYTHON_ENVIRONMENT,
         program_environment=PYTHON_ENVIRONMENT,
         interpreter=interpreter,

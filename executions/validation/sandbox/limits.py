@@ -14,7 +14,8 @@ class Limits:
     address_space: int = 512 * MIB
     """Per process. CPython with threads fits, since malloc is held to one arena."""
     memory_of_all: int = 1024 * MIB
-    """Private memory of all processes of a run together, looked at about ten times a second."""
+    """Memory of all processes of a run together, shared memory as often as it is mapped; looked at about ten times a
+    second."""
     cpu_seconds: int = 5
     wall_seconds: float = 10.0
     """Enforced by the monitor inside."""

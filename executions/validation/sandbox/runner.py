@@ -18,38 +18,44 @@ RUNNER_FOLDER = Path(__file__).resolve().parent / "mge_inside"
 # One arena, or a few threads use up the address space; one hash seed, or verdicts differ between runs.
 PYTHON_ENVIRONMENT = {"MALLOC_ARENA_MAX": "1", "PYTHONHASHSEED": "0"}
 
-# systemd's table of uids leaves 0x70000000 and above alone; a pid (below 2**22) makes one of a run's own.
-_FIRST_UID, _MAX_PID = 0x7000_0000, 1 << 22
-# In a container that maps few uids the highest ones serve; two runs then share one only if pids wrap around.
-_FEW_UIDS = 4096
+# systemd's table of uids leaves 0x70000000 and above alone; a pid (below 2**22) makes 256 of them a supervisor's own.
+_FIRST_UID, _MAX_PID, _UIDS = 0x7000_0000, 1 << 22, 256
+# In a container that maps few uids the highest ones serve; two supervisors then share some only if pids wrap around.
+_FEW_UIDS, _FEW = 4096, 16
 
 
-def start_line(interpreter: Interpreter, folder: str) -> list[str]:
-    """The command that starts the monitor: no site, no user folders, no working directory on the path."""
-    enter = f"import sys; sys.path.insert(0, {folder!r}); from mge_inside.monitor import main; main()"
-    return [str(interpreter.executable), "-S", "-s", "-P", "-B", "-X", "utf8", "-c", enter]
+def start_line(interpreter: Interpreter, folder: str, *, kind: str, packages: str) -> list[str]:
+    """The command that starts a fork server, but for the suite: no site, no user folders, no working directory on the
+    path. `kind`: of namespaces, see `mge_inside.namespaces`.
+    """
+    enter = f"import sys; sys.path.insert(0, {folder!r}); from mge_inside.fork_server import main; main()"
+    python = [str(interpreter.executable), "-S", "-s", "-P", "-B", "-X", "utf8", "-c", enter]
+    return [*python, kind or "-", packages]
 
 
 def compile_runner() -> None:
-    """Leaves byte code beside the runner, which saves each run some milliseconds; fine without."""
-    compileall.compile_dir(RUNNER_FOLDER, quiet=2)
+    """Leaves byte code beside the programs, which saves their starts some milliseconds; fine without."""
+    for folder in (RUNNER_FOLDER, RUNNER_FOLDER.with_name("mge_outside")):
+        compileall.compile_dir(folder, quiet=2)
 
 
-def uid_of_run(pid: int) -> int:
-    """A uid that no other living run of this host has. 0 when this process may not choose."""
+def uids_of_runs(pid: int) -> tuple[int, int]:
+    """The first of the uids for the runs of the supervisor `pid`, and how many: no other living run of this host has
+    one of them. (0, 0) when this process may not choose.
+    """
     available = 0
     with open("/proc/self/uid_map") as file:
         for line in file:
             inside, _, count = map(int, line.split())
             available = max(available, inside + count)
-    if available > _FIRST_UID + _MAX_PID:
-        return _FIRST_UID + pid
-    return available - 1 - pid % _FEW_UIDS if available > 2 * _FEW_UIDS else 0
+    if available > _FIRST_UID + _MAX_PID * _UIDS:
+        return _FIRST_UID + pid * _UIDS, _UIDS
+    if available > 2 * _FEW_UIDS:
+        return available - (1 + pid % (_FEW_UIDS // _FEW)) * _FEW, _FEW
+    return 0, 0
 
 
-def configuration(
-    launch: Launch, job: SandboxJob, planted: Planted, *, nonce: str, run_id: str, uid: int
-) -> bytes:
+def configuration(launch: Launch, job: SandboxJob, planted: Planted, *, nonce: str, run_id: str) -> bytes:
     """What the monitor reads first: eight bytes of length, then a marshalled dict of plain values."""
     limits = job.limits
     project = launch.project.format(run=run_id)
@@ -76,7 +82,6 @@ def configuration(
         "planted_name": planted_path.removesuffix(".py"),
         "planted_path": f"{project}/{planted_path}",
         "planted_plan": list(planted.plan),
-        "uid": uid,
         "own_processes": launch.own_processes,
         "landlock": launch.landlock,
         "scoped": launch.scoped,

@@ -10,7 +10,6 @@ import os
 import platform
 import sys
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -27,13 +26,18 @@ from executions.validation.sandbox.isolation import (
     SandboxUnavailable,
 )
 from executions.validation.sandbox.landlock import restricted_launch, unisolated_launch
-from executions.validation.sandbox.process import Cancelled, Run
+from executions.validation.sandbox.limits import DEFAULT_LIMITS
+from executions.validation.sandbox.run import Run, lost
 from executions.validation.sandbox.runner import compile_runner
 from executions.validation.sandbox.seccomp import UnknownArchitecture
 from executions.validation.sandbox.self_test import attack
+from executions.validation.sandbox.service import Service, SupervisorLost
 from executions.validation.verdict import Isolation
 
-_MOST_THREADS = 64
+_TRIES = 3
+"""A run whose supervisor died under it is begun again; three in a row is no accident."""
+_SHARE_OF_MEMORY = 0.5
+"""All runs at their limits together may use this much of the machine's."""
 _detected: dict[tuple[Any, ...], Sandbox] = {}
 
 
@@ -53,8 +57,8 @@ class Sandbox:
         self.refused = refused
         """For `doctor`: why each stronger level was not granted; empty at the strongest."""
         self._launch = launch
-        # A thread per run, because bwrap dies with the *thread* that started it, and an event loop's may end.
-        self._threads = ThreadPoolExecutor(_MOST_THREADS, thread_name_prefix="sandbox")
+        self.service = None if launch is None else Service(launch, servers=_cores(), parallel=_parallel())
+        """For those who watch the processes."""
 
     @classmethod
     def detect(
@@ -75,20 +79,35 @@ class Sandbox:
 
         Raises SandboxUnavailable when nothing may be executed here or the sandbox did not start.
         """
-        if self._launch is None:
+        if self._launch is None or self.service is None:
             raise SandboxUnavailable(
                 "nothing here isolates generated code, so it is not executed; `make system-packages` "
                 "installs bubblewrap, `manage.py doctor` shows what was tried"
             )
-        run = Run(self._launch, job)
-        work = asyncio.get_running_loop().run_in_executor(self._threads, run.execute)
-        try:
-            return await asyncio.shield(work)
-        except asyncio.CancelledError:
-            run.cancel()
-            with contextlib.suppress(Cancelled, SandboxUnavailable):
-                await work
-            raise
+        for _ in range(_TRIES):
+            run = Run(self._launch, job)
+            future, cancel = run.submit(self.service)
+            waiting = asyncio.wrap_future(future)
+            try:
+                return run.result(await asyncio.shield(waiting))
+            except SupervisorLost:
+                continue
+            except asyncio.CancelledError:
+                cancel()
+                with contextlib.suppress(SupervisorLost):
+                    await waiting
+                raise
+        raise lost()
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
+
+
+def _parallel() -> int:
+    """Two more than there are processors, so that waiting programs hold up none; fewer where memory is short."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return max(1, min(_cores() + 2, int(memory * _SHARE_OF_MEMORY / DEFAULT_LIMITS.memory_of_all)))
 
 
 class _Detection:

@@ -17,13 +17,17 @@ _NUMBERS: dict[str, tuple[int | None, int | None]] = {
     "acct": (163, 89), "add_key": (248, 217), "adjtimex": (159, 171), "bpf": (321, 280),
     "chmod": (90, None), "chown": (92, None), "chroot": (161, 51), "clock_adjtime": (305, 266),
     "clock_settime": (227, 112), "clone": (56, 220), "clone3": (435, 435), "delete_module": (176, 106),
-    "fanotify_init": (300, 262), "fchmodat": (268, 53), "fchmodat2": (452, 452), "fchownat": (260, 54),
-    "finit_module": (313, 273), "fsconfig": (431, 431), "fsmount": (432, 432), "fsopen": (430, 430),
-    "fspick": (433, 433), "futimesat": (261, None), "init_module": (175, 105), "io_uring_enter": (426, 426),
-    "io_uring_register": (427, 427), "io_uring_setup": (425, 425), "ioperm": (173, None), "iopl": (172, None),
+    "fanotify_init": (300, 262), "fchmod": (91, 52), "fchmodat": (268, 53), "fchmodat2": (452, 452), "fchown": (93, 55),
+    "fchownat": (260, 54),
+    "finit_module": (313, 273), "fremovexattr": (199, 16),
+    "fsconfig": (431, 431), "fsmount": (432, 432), "fsopen": (430, 430),
+    "fspick": (433, 433), "fsetxattr": (190, 7), "futimesat": (261, None), "init_module": (175, 105),
+    "io_uring_enter": (426, 426),
+    "io_uring_register": (427, 427), "io_uring_setup": (425, 425), "ioctl": (16, 29), "ioperm": (173, None), "iopl": (172, None),
     "ioprio_set": (251, 30), "kcmp": (312, 272), "kexec_file_load": (320, 294), "kexec_load": (246, 104),
     "keyctl": (250, 219), "lchown": (94, None), "lookup_dcookie": (212, 18), "lremovexattr": (198, 15),
-    "lsetxattr": (189, 6), "memfd_secret": (447, 447), "migrate_pages": (256, 238), "modify_ldt": (154, None),
+    "lsetxattr": (189, 6), "memfd_create": (319, 279),
+    "memfd_secret": (447, 447), "migrate_pages": (256, 238), "modify_ldt": (154, None),
     "mount": (165, 40), "mount_setattr": (442, 442), "move_mount": (429, 429), "move_pages": (279, 239),
     "mq_open": (240, 180), "mq_unlink": (241, 181), "msgctl": (71, 187), "msgget": (68, 186),
     "msgrcv": (70, 188), "msgsnd": (69, 189), "name_to_handle_at": (303, 264),
@@ -49,7 +53,7 @@ _DENIED = (
     "acct", "add_key", "adjtimex", "bpf", "chroot", "clock_adjtime", "clock_settime", "delete_module",
     "fanotify_init", "finit_module", "fsconfig", "fsmount", "fsopen", "fspick", "init_module",
     "io_uring_enter", "io_uring_register", "io_uring_setup", "ioperm", "iopl", "ioprio_set", "kcmp",
-    "kexec_file_load", "kexec_load", "keyctl", "lookup_dcookie", "memfd_secret", "migrate_pages",
+    "kexec_file_load", "kexec_load", "keyctl", "lookup_dcookie", "memfd_create", "memfd_secret", "migrate_pages",
     "modify_ldt", "mount", "mount_setattr", "move_mount", "move_pages", "mq_open", "mq_unlink", "msgctl",
     "msgget", "msgrcv", "msgsnd", "name_to_handle_at", "open_by_handle_at", "open_tree", "perf_event_open",
     "personality", "pidfd_getfd", "pivot_root", "process_madvise", "process_vm_readv", "process_vm_writev",
@@ -62,16 +66,20 @@ _ONLY_ON_SELF = ("prlimit64", "sched_setaffinity", "sched_setattr", "sched_setpa
 # Landlock does not cover these (docs.kernel.org/userspace-api/landlock, "current limitations"), so with the
 # user's own uid they would reach the user's files. They answer "done": shutil.copy must go on working.
 _PRETENDED = (
-    "chmod", "chown", "fchmodat", "fchmodat2", "fchownat", "futimesat", "lchown", "lremovexattr", "lsetxattr",
-    "removexattr", "setxattr", "utime", "utimensat", "utimes",
+    "chmod", "chown", "fchmod", "fchmodat", "fchmodat2", "fchown", "fchownat", "fremovexattr", "fsetxattr",
+    "futimesat", "lchown", "lremovexattr", "lsetxattr", "removexattr", "setxattr", "utime", "utimensat", "utimes",
 )  # fmt: skip
+
+# ioctls on a file that is open for reading alone: FS_IOC_SETFLAGS for both sizes of long, FS_IOC_FSSETXATTR.
+_REFUSED_IOCTLS = (0x4008_6602, 0x4004_6602, 0x401C_5820)
 
 _NEW_NAMESPACES = 0x7E02_0000  # CLONE_NEWNS, NEWCGROUP, NEWUTS, NEWIPC, NEWUSER, NEWPID, NEWNET
 _FIRST_UNKNOWN_CALL = 463
 
 _LOAD, _JUMP_EQUAL, _JUMP_FROM, _JUMP_SET, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
 _ALLOW, _KILL_PROCESS, _ERRNO = 0x7FFF_0000, 0x8000_0000, 0x0005_0000
-_AT_NUMBER, _AT_ARCHITECTURE, _AT_FIRST_ARGUMENT = 0, 4, 16  # low half of a little-endian 64-bit argument
+# Arguments: the low half of a little-endian number of 64 bits.
+_AT_NUMBER, _AT_ARCHITECTURE, _AT_FIRST_ARGUMENT, _AT_SECOND_ARGUMENT = 0, 4, 16, 24
 
 
 class UnknownArchitecture(RuntimeError):
@@ -118,6 +126,8 @@ def assemble(*, no_sockets: bool, pretend_metadata: bool, machine: str = "") -> 
     on_call("clone", first_argument, (_JUMP_SET, 0, 1, _NEW_NAMESPACES), refuse(errno.EPERM), allow)
     for name in _ONLY_ON_SELF:
         on_call(name, first_argument, (_JUMP_EQUAL, 1, 0, 0), refuse(errno.EPERM), allow)
+    refused = [step for one in _REFUSED_IOCTLS for step in ((_JUMP_EQUAL, 0, 1, one), refuse(errno.EPERM))]
+    on_call("ioctl", (_LOAD, 0, 0, _AT_SECOND_ARGUMENT), *refused, allow)
     if no_sockets:
         on_call("socket", refuse(errno.EACCES))
     if pretend_metadata:

@@ -11,9 +11,10 @@ TYPE_CHECKING = False  # known to type checkers; importing typing costs each run
 if TYPE_CHECKING:
     from typing import Any
 
-_PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_SECCOMP = 1, 4, 22
+_PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_KEEPCAPS, _PR_SET_SECCOMP = 1, 4, 8, 22
 _PR_SET_CHILD_SUBREAPER, _PR_SET_NO_NEW_PRIVS = 36, 38
 _SECCOMP_MODE_FILTER = 2
+_CAPABILITIES_VERSION_3 = 0x2008_0522  # linux/capability.h
 _SIGKILL = 9
 
 # Landlock, docs.kernel.org/userspace-api/landlock. The numbers are the same on every architecture.
@@ -43,14 +44,33 @@ class _FilterProgram(ctypes.Structure):
     _fields_ = [("length", ctypes.c_ushort), ("filter", ctypes.c_char_p)]
 
 
-def become_monitor() -> None:
-    """Makes this process hard to reach and the parent of every orphan below it."""
+def become_monitor(*, alone: bool) -> None:
+    """Makes this process hard to reach and the parent of every orphan below it.
+
+    `alone`: in namespaces of its own, where its end is everybody's. Elsewhere it must not come before we have killed
+    the others and cleared the room, so there only the lifeline tells that the caller is gone.
+    """
     if _LINUX:
-        if os.getpid() == 1:
-            # Our end is everybody's. Elsewhere it must not come before we have killed the others and cleared
-            # the room, so there only the lifeline tells that the caller is gone.
+        if alone:
             _prctl(_PR_SET_PDEATHSIG, _SIGKILL)
         _prctl(_PR_SET_DUMPABLE, 0)
+        _prctl(_PR_SET_CHILD_SUBREAPER, 1)
+
+
+def keep_only(uid: int, capabilities: int) -> None:
+    """From root to `uid` with nothing of root's power but these capabilities (a mask of bits)."""
+    _prctl(_PR_SET_KEEPCAPS, 1)
+    os.setgroups([])
+    os.setresgid(uid, uid, uid)
+    os.setresuid(uid, uid, uid)
+    _set_capabilities(capabilities)
+    # The change of uid has cleared it.
+    _prctl(_PR_SET_PDEATHSIG, _SIGKILL)
+
+
+def adopt_orphans() -> None:
+    """Whoever below this process loses its parent becomes its child."""
+    if _LINUX:
         _prctl(_PR_SET_CHILD_SUBREAPER, 1)
 
 
@@ -84,6 +104,15 @@ def drop_user(uid: int) -> None:
         # After the change of uid, which clears it.
         _prctl(_PR_SET_PDEATHSIG, _SIGKILL)
         _prctl(_PR_SET_NO_NEW_PRIVS, 1)
+        # Whoever is in a user namespace of his own still has every capability in it.
+        _set_capabilities(0)
+
+
+def _set_capabilities(mask: int) -> None:
+    header = (ctypes.c_uint32 * 2)(_CAPABILITIES_VERSION_3, 0)
+    # Effective, permitted, inheritable; the lower 32 of each, then the upper.
+    sets = (ctypes.c_uint32 * 6)(mask & 0xFFFF_FFFF, mask & 0xFFFF_FFFF, 0, mask >> 32, mask >> 32, 0)
+    _checked(_libc.capset(header, sets))
 
 
 def apply_landlock(readable: list[str], writable: list[str], *, scoped: bool) -> None:

@@ -1,9 +1,10 @@
-"""The first process inside the sandbox: sets the room up, watches one test process, tells what became of it.
+"""The first process of a run: sets the room up, watches one test process, tells what became of it.
 
-Protocol, over inherited pipes: stdin brings one length and one marshalled configuration, and then stays open
-as the caller's lifeline (end of file: the caller is gone, everything is killed). stdout takes the line
-`ready`, and at the end one line of numbers followed by the test process's report and its output. The
-configuration's keys are written by `sandbox.runner.configuration`.
+Forked by the fork server, with one end of a socket. That brings one length and one marshalled configuration, and then
+stays open as the lifeline (end of file: nobody is interested any more, everything is killed). The other way go the line
+`ready`, and at the end one line of numbers followed by the test process's report and its output; or the line `broken`
+with the reason, when the room could not be set up. The configuration's keys are written by
+`sandbox.runner.configuration`.
 """
 
 from __future__ import annotations
@@ -15,8 +16,10 @@ import select
 import sys
 import time
 
-from . import confinement, suite
+from . import confinement, namespaces, suite
 from .channel import Channel
+from .family import family, kill_family, own_proc, read_proc, watched
+from .rooms import empty_room, usage
 
 TYPE_CHECKING = False  # known to type checkers; importing typing costs each run milliseconds
 if TYPE_CHECKING:
@@ -24,30 +27,50 @@ if TYPE_CHECKING:
 
     _Config = dict[str, Any]
 
-_TICK = 0.1
-_SIGKILL = 9
+_TICK, _SHORT_TICK = 0.1, 0.01
 _PAGE = resource.getpagesize()
+_MOST_FILES = 8192
+_NEIGHBOURS = 16
 
 
-def main() -> None:
-    config = _read_configuration()
-    confinement.become_monitor()
-    _prepare_room(config)
-    if config["suite"] == "pytest":
-        # Before the fork: afterwards the folder it is bound from may be out of reach.
-        sys.path.append(config["packages"])
-        from . import pytest_suite  # noqa: F401
-    os.write(1, b"ready\n")
-    watch = _Watch(config)
-    watch.until_the_end()
-    _empty_room(config)
-    watch.tell()
-    os._exit(0)
+def main(line: int, *, kind: str, uid: int) -> None:
+    """Never returns. `line`: the socket; `kind`: of namespaces, see there; `uid`: of the test process, 0 for ours."""
+    code = 1
+    try:
+        os.dup2(line, 0)
+        os.dup2(line, 1)
+        os.closerange(3, 4096)
+        if kind == "user":
+            namespaces.name_user()
+        confinement.become_monitor(alone=bool(kind))
+        config = _read_configuration()
+        config["uid"] = uid
+        config["proc"] = _prepare_room(config, kind)
+        if config["suite"] == "pytest":
+            # Before the fork: afterwards the folder it is bound from may be out of reach.
+            sys.path.append(config["packages"])
+            from . import pytest_suite  # noqa: F401
+        _write(b"ready\n")
+        watch = _Watch(config)
+        watch.until_the_end()
+        if config["room"]:  # else it goes with the namespace
+            empty_room(config["room"])
+        watch.tell()
+        code = 2 if watch.gave_up else 0
+    except BaseException as error:  # noqa: BLE001 - the process ends here, whatever it was
+        os.write(1, f"broken {type(error).__name__}: {error}\n".encode(errors="replace")[:2000])
+    finally:
+        os._exit(code)
+
+
+def _write(data: bytes) -> None:
+    while data:
+        data = data[os.write(1, data) :]
 
 
 def _read_configuration() -> _Config:
     size = int.from_bytes(_read_exactly(8), "big")
-    config: _Config = marshal.loads(_read_exactly(size))  # noqa: S302 - written by our own side of the pipe
+    config: _Config = marshal.loads(_read_exactly(size))  # noqa: S302 - written by our own side of the line
     return config
 
 
@@ -62,9 +85,13 @@ def _read_exactly(size: int) -> bytes:
     return b"".join(parts)
 
 
-def _prepare_room(config: _Config) -> None:
-    """Writes the project's files, which the test process may read and not change."""
+def _prepare_room(config: _Config, kind: str) -> tuple[int, int]:
+    """Writes the project's files, which the test process may read and not change.
+
+    Returns a descriptor of /proc (-1 where there is none) and the number of this process there.
+    """
     project, scratch = config["project"], config["scratch"]
+    proc = namespaces.furnish(kind, project, scratch, config["scratch_size"]) if kind else own_proc()
     if config["room"]:
         os.mkdir(config["room"], 0o711)
         os.mkdir(project, 0o755)
@@ -81,27 +108,9 @@ def _prepare_room(config: _Config) -> None:
         descriptor = os.open(place, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o444)
         with os.fdopen(descriptor, "wb") as file:
             file.write(text)
-
-
-def _empty_room(config: _Config) -> None:
-    room = config["room"]
-    if not room:
-        return  # a tmpfs that goes with the namespace
-    for folder, folders, _ in os.walk(room):  # a program may have locked us out of its folders
-        for name in folders:
-            path = os.path.join(folder, name)
-            if not os.path.islink(path):
-                os.chmod(path, 0o700)
-    for folder, folders, files in os.walk(room, topdown=False):
-        for name in files:
-            os.unlink(os.path.join(folder, name))
-        for name in folders:
-            path = os.path.join(folder, name)
-            if os.path.islink(path):
-                os.unlink(path)
-            else:
-                os.rmdir(path)
-    os.rmdir(room)
+    if kind:
+        namespaces.seal(project)
+    return proc
 
 
 class _Watch:
@@ -115,6 +124,7 @@ class _Watch:
         self.killed_for = ""
         self.status = 0
         self.memory_peak = 0
+        self.gave_up = False
         started = time.monotonic()
         self.deadline = started + config["wall_seconds"]
         self.report_end, report_start = os.pipe()
@@ -124,19 +134,24 @@ class _Watch:
             _become_test_process(config, report_start, output_start)
         os.close(report_start)
         os.close(output_start)
+        self.child_end = watched(self.child)
 
     def until_the_end(self) -> None:
         poll = select.poll()
         readable = select.POLLIN | select.POLLHUP
-        for descriptor in (0, self.report_end, self.output_end):
+        poll.register(0, readable)
+        for descriptor in (self.report_end, self.output_end):
             os.set_blocking(descriptor, False)
             poll.register(descriptor, readable)
+        if self.child_end >= 0:
+            poll.register(self.child_end, readable)
+        tick = _TICK if self.child_end >= 0 else _SHORT_TICK
         next_look = time.monotonic() + _TICK
         while not self.killed_for:
-            for descriptor, _ in poll.poll(_TICK * 1000):
+            for descriptor, _ in poll.poll(tick * 1000):
                 if descriptor == 0:
                     self.killed_for = "caller"
-                elif not self._drain(descriptor):
+                elif descriptor != self.child_end and not self._drain(descriptor):
                     poll.unregister(descriptor)
             if self._child_has_ended():
                 break
@@ -182,27 +197,49 @@ class _Watch:
         return bool(pid)
 
     def _look_at_sizes(self) -> None:
-        if not os.path.isdir("/proc/self"):
-            return
-        private = 0
-        for pid in _family():
+        resident = 0
+        members = family(*self.config["proc"])
+        for pid in members:
             try:
-                with open(f"/proc/{pid}/statm", "rb") as file:
-                    fields = file.read().split()
+                resident += int(read_proc(self.config["proc"][0], f"{pid}/statm").split()[1]) * _PAGE
             except OSError:
                 continue
-            private += (int(fields[1]) - int(fields[2])) * _PAGE
-        self.memory_peak = max(self.memory_peak, private)
-        if private > self.config["memory_of_all"]:
-            self.killed_for = "memory"
-        elif self.config["room"] and _size_of(self.config["scratch"]) > self.config["scratch_size"]:
-            self.killed_for = "disk"
+        if resident > self.config["memory_of_all"]:
+            resident = sum(map(self._memory_of, members))
+        self.memory_peak = max(self.memory_peak, resident)
+        if not self.config["own_processes"]:
+            tasks = sum(map(self._tasks_of, members))
+            if tasks > self.config["rlimits"]["RLIMIT_NPROC"]:
+                self.killed_for = "processes"
+        if resident > self.config["memory_of_all"]:
+            self.killed_for = self.killed_for or "memory"
+        if self.config["room"]:
+            size, entries = usage(self.config["scratch"], most_entries=_MOST_FILES + 1)
+            if size > self.config["scratch_size"] or entries > _MOST_FILES:
+                self.killed_for = self.killed_for or "disk"
+
+    def _memory_of(self, pid: int) -> int:
+        """Bytes that are in memory for this process: its own, and what it shares; not the files that it reads."""
+        return sum(
+            int(line.split()[1]) * 1024
+            for line in self._status_of(pid)
+            if line.startswith((b"RssAnon", b"RssShmem"))
+        )
+
+    def _tasks_of(self, pid: int) -> int:
+        return sum(int(line.split()[1]) for line in self._status_of(pid) if line.startswith(b"Threads"))
+
+    def _status_of(self, pid: int) -> list[bytes]:
+        try:
+            return read_proc(self.config["proc"][0], f"{pid}/status").splitlines()
+        except OSError:
+            return []
 
     def _kill_all(self) -> None:
         """Until no process of this run is left, or two seconds have passed."""
         give_up = time.monotonic() + 2
         while True:
-            _kill_family(self.config["uid"])
+            kill_family(self.config["uid"], self.config["proc"])
             try:
                 pid, status = os.waitpid(-1, os.WNOHANG)
             except ChildProcessError:
@@ -211,6 +248,7 @@ class _Watch:
                 self.status, self.child = status, 0
             elif not pid:
                 if time.monotonic() > give_up:
+                    self.gave_up = True
                     return
                 time.sleep(0.002)
 
@@ -221,64 +259,7 @@ class _Watch:
             f"{self.status} {self.killed_for or '-'} {cpu_us} {used.ru_maxrss} {self.output_seen} "
             f"{len(self.report)} {len(self.output)}\n"
         )
-        data = head.encode() + self.report + self.output
-        while data:
-            data = data[os.write(1, data) :]
-
-
-def _family() -> list[int]:
-    """Every process below this one; in a namespace of our own that is everybody else."""
-    own = os.getpid()
-    parents = {}
-    for name in os.listdir("/proc"):
-        if name.isdigit():
-            try:
-                with open(f"/proc/{name}/stat", "rb") as file:
-                    parents[int(name)] = int(file.read().rsplit(b")", 1)[1].split()[1])
-            except (OSError, IndexError):
-                continue
-    found = []
-    for pid in parents:
-        above, seen = parents[pid], 0
-        while above not in (0, own) and seen < 1000:
-            above, seen = parents.get(above, 0), seen + 1
-        if above == own:
-            found.append(pid)
-    return found
-
-
-def _kill_family(uid: int) -> None:
-    if os.getpid() == 1:
-        _kill(-1)  # everybody in this process namespace but us
-    elif uid:
-        killer = os.fork()
-        if killer == 0:
-            confinement.drop_user(uid)
-            _kill(-1)  # everybody of the run's own uid but the caller
-            os._exit(0)
-        os.waitpid(killer, 0)
-    elif os.path.isdir("/proc/self"):
-        for pid in _family():
-            _kill(pid)
-
-
-def _kill(pid: int) -> None:
-    try:
-        os.kill(pid, _SIGKILL)
-    except ProcessLookupError:
-        return  # gone already
-
-
-def _size_of(folder: str) -> int:
-    total = 0
-    for where, folders, files in os.walk(folder):
-        total += 4096 * len(folders)
-        for name in files:
-            try:
-                total += os.lstat(os.path.join(where, name)).st_blocks * 512
-            except OSError:
-                continue
-    return total
+        _write(head.encode() + self.report + self.output)
 
 
 def _become_test_process(config: _Config, report: int, output: int) -> None:
@@ -295,7 +276,8 @@ def _become_test_process(config: _Config, report: int, output: int) -> None:
         os.closerange(top + 1, 4096)
         limits = dict(config["rlimits"])
         if not config["uid"] and not config["own_processes"]:
-            limits["RLIMIT_NPROC"] += _tasks_of(os.getuid())
+            # The kernel counts all processes of the user, the neighbour runs' too; ours are counted by the monitor.
+            limits["RLIMIT_NPROC"] += _tasks_of(os.getuid()) + _NEIGHBOURS * limits["RLIMIT_NPROC"]
         confinement.set_limits(limits)
         confinement.drop_user(config["uid"])
         if config["landlock"]:
