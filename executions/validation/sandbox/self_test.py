@@ -19,6 +19,7 @@ from pathlib import Path
 from executions.validation.sandbox.isolation import Check, Launch, SandboxJob, SandboxUnavailable
 from executions.validation.sandbox.limits import Limits
 from executions.validation.sandbox.run import Run
+from executions.validation.sandbox.runner import RUNNER_FOLDER
 from executions.validation.sandbox.service import Service
 
 _ATTACKS = (
@@ -65,6 +66,10 @@ def test_network():
             s.connect(("192.0.2.1", 53))
             s.send(b"x")
     assert refused(send), "has a route to the outside"
+    def whisper():  # it may go nowhere without an error; the bait hears it if it does not
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+            s.sendto(b"x", ("127.0.0.1", @UDP_PORT@))
+    refused(whisper)
 
 def test_unix_sockets():
     for name in (@UNIX_PATH@, "\\0" + @UNIX_ABSTRACT@):
@@ -80,6 +85,8 @@ def test_foreign_files():
         assert refused(lambda: os.listdir(path)), path
 
 def test_foreign_environments():
+    ours = EXPECT_ENVIRONMENT | {"HOME", "LANG", "PATH", "PYTEST_DISABLE_PLUGIN_AUTOLOAD", "TMPDIR"}
+    assert set(os.environ) <= ours, set(os.environ) - ours
     try:
         pids = [name for name in os.listdir("/proc") if name.isdigit()]
     except OSError:
@@ -95,7 +102,7 @@ def test_foreign_environments():
         assert names <= EXPECT_ENVIRONMENT, names
 
 def test_writing_outside():
-    for path in (@MARK@, "/usr/lib/mge", "/dev/mge", "/etc/mge", os.path.expanduser("~root") + "/mge"):
+    for path in (@MARK@, "/usr/lib/mge", "/dev/mge", "/etc/mge", @HOME@ + "/mge", @PACKAGES@ + "/mge", *@CODE@):
         assert refused(lambda: open(path, "a").close()), path
     before = @MODE@
     os.path.exists(@MARK@) and refused(lambda: os.chmod(@MARK@, 0o777))
@@ -188,6 +195,7 @@ class _Bait:
 
     folder: Path
     port: int
+    udp: socket.socket
     unix_path: str
     unix_abstract: str
 
@@ -207,6 +215,7 @@ def attack(launch: Launch) -> tuple[Check, ...]:
         try:
             result = Run(launch, job).execute(service)
             left = _left_behind(service)
+            heard = _has_heard(bait.udp)
             # Apart from the others, for it may be what ends the run.
             bomb = Run(launch, replace(job, plan=(("function", "", _BOMB),))).execute(service)
         except (SandboxUnavailable, OSError) as error:
@@ -222,6 +231,8 @@ def attack(launch: Launch) -> tuple[Check, ...]:
         detail = "" if ok else (line.message if line else f"no result ({of.killed_for or of.output[-200:]})")
         if test == "test_leaving_a_process" and left:
             ok, detail = False, f"{left} processes were left"
+        if test == "test_network" and heard:
+            ok, detail = False, "a datagram reached the host"
         checks.append(Check(name, ok=ok, detail=detail[:300]))
     failed = [line for line in result.report.lines if line.kind == "not-loaded"]
     if failed:
@@ -254,6 +265,13 @@ def processes_of_runs(service: Service) -> list[int]:
     return found
 
 
+def _has_heard(udp: socket.socket) -> bool:
+    try:
+        return bool(udp.recv(1))
+    except BlockingIOError:
+        return False
+
+
 def _left_behind(service: Service) -> int:
     """How many are still there after at most two seconds."""
     deadline = time.monotonic() + 2
@@ -279,6 +297,9 @@ def _program(launch: Launch, bait: _Bait) -> str:
         "UNIX_ABSTRACT": bait.unix_abstract,
         "FILES": files,
         "FOLDERS": [str(home), str(bait.folder)],
+        "HOME": str(home),
+        "CODE": [str(Path(__file__).resolve()), str(RUNNER_FOLDER / "mge.py"), f"{launch.runner}/mge.py"],
+        "UDP_PORT": bait.udp.getsockname()[1],
         "MARK": str(mark),
         "MODE": mark.stat().st_mode & 0o777,
         "PID": 0
@@ -302,9 +323,12 @@ def _bait() -> Iterator[_Bait]:
     with contextlib.ExitStack() as stack:
         stack.callback(shutil.rmtree, folder, ignore_errors=True)
         tcp = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+        udp = stack.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+        udp.bind(("127.0.0.1", 0))
+        udp.setblocking(False)
         for address in (str(folder / "socket"), "\0" + abstract):
             server = stack.enter_context(socket.socket(socket.AF_UNIX))
             server.bind(address)
             server.listen()
         (folder / "socket").chmod(0o777)
-        yield _Bait(folder, tcp.getsockname()[1], str(folder / "socket"), abstract)
+        yield _Bait(folder, tcp.getsockname()[1], udp, str(folder / "socket"), abstract)

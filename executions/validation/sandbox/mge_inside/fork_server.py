@@ -1,6 +1,6 @@
 """Keeps a warm Python from which each run is forked: starting one costs ten times as much.
 
-It runs no generated code itself. Standard input is a socket to the supervisor, which brings
+It runs no generated code itself. Standard input is a socket to the supervisor, which brings lines:
 `run ID UID` with a descriptor beside it (the run's own socket, see `monitor`) and `kill ID`; back go `ready`, `begun ID`
 for each run that is forked, and `ended ID STATUS MICROSECONDS` with its exit status and the processor time that the
 kernel counted for all of it. End of file: the supervisor is gone, and with it every run.
@@ -29,7 +29,6 @@ _WARM = (
 )  # fmt: skip
 # CAP_KILL, CAP_SETGID, CAP_SETUID, CAP_NET_ADMIN, CAP_SYS_ADMIN: to make namespaces, and to hand a run over to its uid.
 _CAPABILITIES = 1 << 5 | 1 << 6 | 1 << 7 | 1 << 12 | 1 << 21
-_LONGEST_MESSAGE = 200
 _FAREWELL_SECONDS = 2.5
 """Where a run has no namespaces its monitor clears up when its lifeline is cut; this long it may take."""
 
@@ -50,7 +49,11 @@ def main() -> None:
         sys.path.remove(packages)
     gc.collect()
     gc.freeze()  # or the first collection in each run touches, and so copies, all that was loaded here
-    _ForkServer("" if kind == "-" else kind).serve()
+    server = _ForkServer("" if kind == "-" else kind)
+    try:
+        server.serve()
+    except ConnectionError:
+        server.leave()  # the supervisor died while it was spoken to
 
 
 class _ForkServer:
@@ -59,6 +62,9 @@ class _ForkServer:
         self._line = socket.socket(fileno=0)
         self._runs: dict[int, bytes] = {}
         """By process: the run that it is the monitor of."""
+        self._unread = b""
+        self._given: list[int] = []
+        """Descriptors of orders that have not been obeyed yet."""
         self._bell, ringing = os.pipe()
         os.set_blocking(self._bell, False)
         os.set_blocking(ringing, False)
@@ -66,7 +72,7 @@ class _ForkServer:
         signal.set_wakeup_fd(ringing, warn_on_full_buffer=False)
 
     def serve(self) -> None:
-        self._line.send(b"ready")
+        self._line.sendall(b"ready\n")
         poll = select.poll()
         poll.register(self._line, select.POLLIN)
         poll.register(self._bell, select.POLLIN)
@@ -75,17 +81,23 @@ class _ForkServer:
             if self._bell in ready:
                 self._drain_bell()
             self._bury()
-            if self._line.fileno() in ready:
-                data, descriptors, *_ = socket.recv_fds(self._line, _LONGEST_MESSAGE, 1)
-                if not data:
-                    break
-                self._obey(data, descriptors)
-        self._leave()
+            if self._line.fileno() in ready and not self._listen():
+                break
+        self.leave()
 
-    def _obey(self, data: bytes, descriptors: list[int]) -> None:
-        order, run, *rest = data.split()
+    def _listen(self) -> bool:
+        """Takes the orders that have come; False when there will be no more."""
+        data, descriptors, *_ = socket.recv_fds(self._line, 4096, 16)
+        self._given += descriptors
+        *orders, self._unread = (self._unread + data).split(b"\n")
+        for order in orders:
+            self._obey(order)
+        return bool(data)
+
+    def _obey(self, line: bytes) -> None:
+        order, run, *rest = line.split()
         if order == b"run":
-            self._start(run, int(rest[0]), descriptors[0])
+            self._start(run, int(rest[0]), self._given.pop(0))
         else:
             for pid, one in self._runs.items():
                 if one == run:
@@ -105,7 +117,7 @@ class _ForkServer:
             monitor.main(line, kind=self._kind, uid=uid)
         os.close(line)
         self._runs[pid] = run
-        self._line.send(b"begun " + run)
+        self._line.sendall(b"begun %s\n" % run)
 
     def _bury(self) -> None:
         """Tells of the runs that have ended. Whoever else is our child now lost its monitor, and goes too."""
@@ -123,7 +135,7 @@ class _ForkServer:
                 self._tell(run, status, used.ru_utime + used.ru_stime)
 
     def _tell(self, run: bytes, status: int, seconds: float) -> None:
-        self._line.send(b"ended %s %d %d" % (run, status, int(seconds * 1_000_000)))
+        self._line.sendall(b"ended %s %d %d\n" % (run, status, int(seconds * 1_000_000)))
 
     def _drain_bell(self) -> None:
         try:
@@ -132,7 +144,7 @@ class _ForkServer:
         except BlockingIOError:
             return
 
-    def _leave(self) -> None:
+    def leave(self) -> None:
         """The lifelines are cut with the supervisor's end, so the monitors are ending already."""
         deadline = time.monotonic() + _FAREWELL_SECONDS
         while self._runs and time.monotonic() < deadline:

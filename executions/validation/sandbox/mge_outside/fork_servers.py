@@ -37,7 +37,8 @@ class ForkServer:
         self.used = 0
         self.start_by = time.monotonic() + _START_SECONDS
         self._errors = bytearray()
-        self.line, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._unread = b""
+        self.line, theirs = socket.socketpair()
         try:
             self._process = subprocess.Popen(
                 [*command, suite, str(uid)],
@@ -78,7 +79,7 @@ class ForkServer:
 
     def _say(self, order: str, *descriptors: int) -> None:
         try:
-            socket.send_fds(self.line, [order.encode()], list(descriptors))
+            socket.send_fds(self.line, [order.encode() + b"\n"], list(descriptors))
         except (BlockingIOError, ConnectionError):
             # It takes orders in microseconds; one that lets hundreds of them lie is stuck.
             self.destroy()
@@ -87,7 +88,7 @@ class ForkServer:
         """What it has said; `gone` is set when that was the end."""
         while True:
             try:
-                data = self.line.recv(256)
+                data = self.line.recv(4096)
             except BlockingIOError:
                 return
             except ConnectionError:
@@ -95,7 +96,9 @@ class ForkServer:
             if not data:
                 self.gone = True
                 return
-            yield tuple(data.decode().split())
+            *lines, self._unread = (self._unread + data).split(b"\n")
+            for line in lines:
+                yield tuple(line.decode().split())
 
     def read_errors(self) -> bool:
         """False at the end."""
