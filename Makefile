@@ -71,6 +71,10 @@ verify-data: $(DEVELOPMENT) ## Judge known answers in every way: levels, runners
 hostile: $(DEVELOPMENT) ## Let hostile and benign programs try the sandbox, as root, as a user, in a jail without namespaces (ARGS)
 	@$(PY) -m trials.hostile $(ARGS)
 
+.PHONY: kills
+kills: $(DEVELOPMENT) ## Kill workers, supervisors and fork servers while they run the atoms' tests (ARGS)
+	@$(PY) -m trials.kills $(ARGS)
+
 .PHONY: soak
 soak: $(DEVELOPMENT) ## Thousands of validations in a row, some hostile: memory, descriptors and processes stay flat (ARGS)
 	@$(PY) -m trials.soak $(ARGS)

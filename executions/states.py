@@ -101,6 +101,30 @@ class CallOutcome(StrEnum):
     """Aborted because the execution was cancelled."""
 
 
+class GateLevel(StrEnum):
+    """What a gate judges: what has been accepted of a part of the plan, put together."""
+
+    WAVE = "wave"
+    """The project of the waves up to this one: its modules are imported, and the plan's tests of the wave are run."""
+    MASTERPLAN = "masterplan"
+    """The whole project: its modules are imported, and the plan's acceptance tests are run."""
+
+
+class GateStatus(StrEnum):
+    PENDING = "pending"
+    """Waits until all atoms that it judges have ended."""
+    READY = "ready"
+    """May be claimed once `not_before` has passed."""
+    RUNNING = "running"
+    """Leased: the project is being tested."""
+    PASSED = "passed"
+    """Every module was imported, and every test passed."""
+    FAILED = "failed"
+    """Its findings say what is wrong, or what could not be run."""
+    CANCELLED = "cancelled"
+    """The execution was cancelled before it had a result."""
+
+
 class Approval(StrEnum):
     """Whether a person must agree before an atom or a wave is begun."""
 
@@ -120,6 +144,7 @@ class Assurance(StrEnum):
 
 
 E, A, W, T = ExecutionStatus, AtomStatus, WaveStatus, AttemptStatus
+G = GateStatus
 
 EXECUTION_TRANSITIONS: Mapping[ExecutionStatus, frozenset[ExecutionStatus]] = {
     E.PENDING: frozenset({E.RUNNING, E.PAUSED, E.CANCELLING, E.FAILED}),
@@ -161,6 +186,16 @@ ATTEMPT_TRANSITIONS: Mapping[AttemptStatus, frozenset[AttemptStatus]] = {
     T.DEAD_LETTERED: frozenset(),
 }
 
+# Back to pending from anywhere: an atom that it judges has begun anew.
+GATE_TRANSITIONS: Mapping[GateStatus, frozenset[GateStatus]] = {
+    G.PENDING: frozenset({G.READY, G.CANCELLED}),
+    G.READY: frozenset({G.PENDING, G.RUNNING, G.CANCELLED}),
+    G.RUNNING: frozenset({G.PENDING, G.READY, G.PASSED, G.FAILED, G.CANCELLED}),
+    G.PASSED: frozenset({G.PENDING}),
+    G.FAILED: frozenset({G.PENDING}),
+    G.CANCELLED: frozenset(),
+}
+
 EXECUTION_ENDED = frozenset({E.COMPLETED, E.FAILED, E.CANCELLED})
 """Nothing more happens by itself."""
 EXECUTION_CLAIMABLE = frozenset({E.PENDING, E.RUNNING})
@@ -168,6 +203,7 @@ EXECUTION_CLAIMABLE = frozenset({E.PENDING, E.RUNNING})
 ATOM_LEASED = frozenset({A.GENERATING, A.VALIDATING})
 ATOM_UNSUCCESSFUL = frozenset({A.FAILED, A.BLOCKED, A.CANCELLED, A.DEAD_LETTERED})
 ATOM_ENDED = frozenset({A.SUCCEEDED, A.FAILED, A.BLOCKED, A.CANCELLED, A.DEAD_LETTERED})
+GATE_ENDED = frozenset({G.PASSED, G.FAILED, G.CANCELLED})
 ATTEMPT_COUNTED = frozenset({AttemptStatus.PASSED, AttemptStatus.REJECTED})
 """Attempts with a verdict: only these use up a rung."""
 

@@ -14,7 +14,7 @@ from django.template.response import TemplateResponse
 from django.utils.safestring import SafeString
 
 from executions.admin.evidence import EvidenceAdmin, EvidenceInline, link, text_block, usd
-from executions.models import AtomRun, Attempt, Execution, Wave
+from executions.models import AtomRun, Attempt, Execution, Gate, Wave
 from executions.services.control import cancel_execution, pause_execution, resume_execution
 from executions.services.errors import InvalidRequest
 from executions.services.explain import approvals_asked, why_waiting
@@ -35,6 +35,30 @@ class ForkInline(EvidenceInline):
     fields = ("masterplan", "status", "forked_at_wave", "model", "owner", "created_at")
     readonly_fields = fields
     max_num = 0
+
+
+class GateInline(EvidenceInline):
+    """How its project was judged."""
+
+    model = Gate
+    fields = (
+        "level",
+        "wave",
+        "status",
+        "tests_passed",
+        "tests_total",
+        "shown_findings",
+        "isolation",
+        "ended_at",
+    )
+    readonly_fields = fields
+    max_num = 0
+    show_change_link = False
+
+    @admin.display(description="findings")
+    def shown_findings(self, gate: Gate) -> SafeString | str:
+        found = gate.findings[:MOST_NAMED]
+        return text_block("\n".join(f"{one['severity']} {one['rule']}: {one['message']}" for one in found))
 
 
 @admin.register(Execution)
@@ -66,7 +90,7 @@ class ExecutionAdmin(EvidenceAdmin):
     search_fields = ("id", "masterplan__name", "model")
     date_hierarchy = "created_at"
     actions = ("pause", "resume", "cancel", "retry_failed")
-    inlines = (ForkInline,)
+    inlines = (GateInline, ForkInline)
 
     @admin.display(description="execution", ordering="id")
     def short_id(self, execution: Execution) -> str:

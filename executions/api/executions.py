@@ -19,7 +19,7 @@ from executions.api.idempotency import idempotent
 from executions.api.lists import ListView
 from executions.api.original import EXECUTION_ID
 from executions.api.views import ApiView
-from executions.models import AtomRun, Attempt, Execution, Wave
+from executions.models import AtomRun, Attempt, Execution, Gate, Wave
 from executions.permissions import Right
 from executions.planning.delivery import zip_export
 from executions.services.control import cancel_execution, pause_execution, resume_execution
@@ -77,6 +77,31 @@ class Waves(ListView):
         summary="Waves of an execution, first to last",
         parameters=[EXECUTION_ID],
         responses=answers({200: shapes.WaveShape(many=True)}, (400, 404)),
+        tags=["executions"],
+    )
+    def get(self, request: Request, execution_id: str) -> Response:
+        return self.page()
+
+
+class Gates(ListView):
+    serializer_class = shapes.GateShape
+    queryset = Gate.objects.none()
+
+    def keyset(self, request: Request) -> tuple[str, ...]:
+        return ("position",)
+
+    def get_queryset(self) -> QuerySet[Gate]:
+        gates: QuerySet[Gate] = Gate.objects.filter(
+            execution=self.find_execution(self.kwargs["execution_id"])
+        )
+        return gates
+
+    @extend_schema(
+        operation_id="executions_gates",
+        summary="Gates of an execution: what each wave's project was found to be, and the whole one last",
+        description="None where nothing is executed (validators without tests).",
+        parameters=[EXECUTION_ID],
+        responses=answers({200: shapes.GateShape(many=True)}, (400, 404)),
         tags=["executions"],
     )
     def get(self, request: Request, execution_id: str) -> Response:

@@ -10,7 +10,7 @@ from django.core.exceptions import ValidationError
 from django.db.models import Q, QuerySet
 from drf_spectacular.utils import extend_schema_field
 
-from executions.models import AtomRun, Execution, Masterplan
+from executions.models import AtomRun, Execution, Masterplan, with_finding
 from executions.states import Approval, AtomStatus, ExecutionStatus
 
 HIGHEST_WAVE = 1_000_000
@@ -92,7 +92,14 @@ class AtomFilter(django_filters.FilterSet):  # type: ignore[misc]  # the package
         django_filters.NumberFilter(min_value=1, max_value=HIGHEST_WAVE, decimal_places=0)
     )
     search = SearchFilter(field_name="key", lookup_expr="icontains", help_text="part of the key")
+    finding = SearchFilter(
+        method="found",
+        help_text="rule of an issue that still clings to the atom, e.g. `tests-prove-nothing`",
+    )
 
     class Meta:
         model = AtomRun
-        fields = ("status", "approval", "wave", "search")
+        fields = ("status", "approval", "wave", "search", "finding")
+
+    def found(self, queryset: QuerySet[AtomRun], name: str, value: str) -> QuerySet[AtomRun]:
+        return queryset.filter(with_finding(value))

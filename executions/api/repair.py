@@ -23,6 +23,7 @@ from executions.models import Execution
 from executions.permissions import Right
 from executions.services.approvals import approve
 from executions.services.fork import fork_costs_money, fork_execution
+from executions.services.gates import judge_again
 from executions.services.repair import RepairPlan, preview_retry, retry_atoms, roll_back
 from executions.services.review import supply_code
 
@@ -146,6 +147,26 @@ class Approve(_Mending):
         execution = self.steered(execution_id)
         asked = self.read(shapes.ApproveRequest).validated_data
         approve(execution_id=execution.id, actor=self.user, **asked)
+        execution.refresh_from_db()
+        return Response(ExecutionDetail(execution).data)
+
+
+class Judge(_Mending):
+    @_told(
+        "judge",
+        "Have the project judged again as it is",
+        shapes.JudgeRequest,
+        {200: ExecutionDetail},
+        description=(
+            "No atom is generated. Without `wave` from the first gate that failed on; where none has, the masterplan's. An ended"
+            " execution runs again until the gates have ended. Answers with the execution as it is then."
+        ),
+    )
+    @idempotent
+    def post(self, request: Request, execution_id: str) -> Response:
+        execution = self.steered(execution_id)
+        asked = self.read(shapes.JudgeRequest).validated_data
+        judge_again(execution_id=execution.id, actor=self.user, **asked)
         execution.refresh_from_db()
         return Response(ExecutionDetail(execution).data)
 

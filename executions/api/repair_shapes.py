@@ -53,6 +53,12 @@ class ForkRequest(Why):
     confirm_cost = Truth(required=False, default=False, help_text="agree to pay for a model that has a price")
 
 
+class JudgeRequest(Why):
+    wave = Whole(
+        required=False, min_value=1, max_value=HIGHEST_WAVE, help_text="from the gate of this wave on"
+    )
+
+
 class ApproveRequest(Why):
     """Exactly one of both."""
 

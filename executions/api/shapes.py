@@ -9,7 +9,7 @@ from rest_framework import serializers
 
 from executions.api import words
 from executions.api.fields import Body, Text
-from executions.models import Atom, AtomRun, Attempt, Call, Execution, Issue, Masterplan, Wave
+from executions.models import Atom, AtomRun, Attempt, Call, Execution, Gate, Issue, Masterplan, Wave
 from executions.services.explain import MOST_ASKED, approvals_asked, why_waiting
 from executions.services.reports import event_json, usd
 
@@ -209,6 +209,10 @@ class ExecutionDetail(ExecutionSummary):
             "atoms_dead_lettered",
             "atoms_static",
             "atoms_stored",
+            "gates_total",
+            "gates_passed",
+            "gates_failed",
+            "gates_cancelled",
             "attempts_total",
             "attempts_passed",
             "retries_total",
@@ -252,6 +256,40 @@ class WaveShape(serializers.ModelSerializer[Wave]):
             "atoms_total",
             "atoms_succeeded",
             "atoms_unsuccessful",
+            "started_at",
+            "ended_at",
+        )
+        read_only_fields: tuple[str, ...] = fields
+
+
+class GateFinding(serializers.Serializer[Any]):
+    severity = serializers.CharField(help_text="CRITICAL and ERROR are why it failed")
+    rule = serializers.CharField()
+    message = serializers.CharField(help_text="names the module or the test")
+
+
+class GateShape(serializers.ModelSerializer[Gate]):
+    """What the project of a wave, or of the whole masterplan, was found to be."""
+
+    level = serializers.ChoiceField(choices=words.GATE_LEVELS)
+    wave = serializers.IntegerField(allow_null=True, help_text="its number; null for the masterplan's")
+    status = serializers.ChoiceField(choices=words.GATE_STATUSES)
+    findings = GateFinding(many=True)
+
+    class Meta:
+        model = Gate
+        fields: tuple[str, ...] = (
+            "level",
+            "wave",
+            "status",
+            "tests_passed",
+            "tests_total",
+            "findings",
+            "isolation",
+            "project_digest",
+            "run_number",
+            "duration_ms",
+            "cpu_ms",
             "started_at",
             "ended_at",
         )

@@ -49,6 +49,7 @@ OWN = (
     *_both("v2/executions", executions.Executions, "executions"),
     *_both("v2/executions/<str:execution_id>", executions.OneExecution, "execution"),
     *_both("v2/executions/<str:execution_id>/waves", executions.Waves, "execution-waves"),
+    *_both("v2/executions/<str:execution_id>/gates", executions.Gates, "execution-gates"),
     *_both("v2/executions/<str:execution_id>/atoms", executions.Atoms, "execution-atoms"),
     # Before the route of one atom, which would take the last word for a part of its key.
     *_both("v2/executions/<str:execution_id>/atoms/<path:atom>/code", repair.SuppliedCode, "execution-code"),
@@ -63,6 +64,7 @@ OWN = (
     *_both("v2/executions/<str:execution_id>/rollback", repair.Rollback, "execution-rollback"),
     *_both("v2/executions/<str:execution_id>/fork", repair.Fork, "execution-fork"),
     *_both("v2/executions/<str:execution_id>/approve", repair.Approve, "execution-approve"),
+    *_both("v2/executions/<str:execution_id>/judge", repair.Judge, "execution-judge"),
 )
 urlpatterns = [
     path("schema/", SchemaView.as_view(), name="schema"),

@@ -10,6 +10,7 @@ from executions.models import Event
 CONTROL_WORDS: Mapping[str, str] = {
     "approve": "approved",
     "fork": "forked",
+    "judge": "judged again",
     "review": "code supplied",
     "rollback": "rolled back",
 }
@@ -53,6 +54,14 @@ def sentence(event: Event) -> str:
             )
         case "wave.reopened":
             return "opened again" if data.get("status") == "running" else "waits for its turn again"
+        case "gate.started":
+            return f"{_gate(data)} is being judged"
+        case "gate.ended":
+            return _judged(data)
+        case "gate.lost":
+            return f"the owner of the {_gate(data)} is gone: taken back"
+        case "gate.reopened":
+            return f"{_gate(data)} waits again, was {data.get('was')}"
         case "atom.started":
             return "started"
         case "atom.reopened":
@@ -117,6 +126,20 @@ def _extent(data: Mapping[str, Any]) -> str:
             return f" as {str(data.get('fork', ''))[-8:]}"
         case _:
             return ""
+
+
+def _gate(data: Mapping[str, Any]) -> str:
+    """Of a wave's gate the log says which wave; the masterplan's has none."""
+    return "gate of the masterplan" if data.get("level") == "masterplan" else "gate"
+
+
+def _judged(data: Mapping[str, Any]) -> str:
+    said = f"{_gate(data)} {data.get('status', 'ended')}"
+    if "tests_total" in data:
+        said += f": {data.get('tests_passed')} of {data['tests_total']} tests"
+    if found := data.get("findings_total") or 0:
+        said += f", {found} {'finding' if found == 1 else 'findings'}"
+    return said
 
 
 def _ending(data: Mapping[str, Any]) -> str:

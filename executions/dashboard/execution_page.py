@@ -13,13 +13,14 @@ from django.shortcuts import render
 from django.urls import reverse
 
 from executions.dashboard.event_words import sentence
+from executions.dashboard.gates import gates_context
 from executions.dashboard.links import atom_part, key_part
 from executions.dashboard.mending import asked_context, find_execution
 from executions.dashboard.signed_in import is_partial, signed_in
 from executions.dashboard.steering import steering, steering_by_state
 from executions.generation.prices import PriceKind, is_scripted
 from executions.live.feed import one_moment
-from executions.models import AtomRun, Call, Event, Execution, Wave
+from executions.models import AtomRun, Call, Event, Execution, Wave, with_finding
 from executions.services.explain import why_waiting
 from executions.states import EXECUTION_ENDED, Approval, AtomStatus, ExecutionStatus
 
@@ -36,11 +37,14 @@ GROUPS = {
 }
 ASKED = "asked"
 """Stands for atoms that wait for a person's approval."""
+PROVES_NOTHING = "tests-prove-nothing"
+"""Stands for atoms with a finding of that name, whatever their state."""
 ATOM_CHOICES: tuple[tuple[str, str], ...] = (
     ("", "any state"),
     (ASKED, "waits for approval"),
     (IN_WORK, "in work"),
     (NOT_SUCCEEDED, "ended without success"),
+    (PROVES_NOTHING, "tests that prove nothing"),
     *((status.value, status.value.replace("dead_lettered", "dead-lettered")) for status in AtomStatus),
 )
 
@@ -111,6 +115,8 @@ class AtomFilters:
     def apply(self, rows: QuerySet[AtomRun]) -> QuerySet[AtomRun]:
         if self.status == ASKED:
             rows = rows.filter(approval=Approval.ASKED, status=AtomStatus.PENDING)
+        elif self.status == PROVES_NOTHING:
+            rows = rows.filter(with_finding(PROVES_NOTHING))
         elif self.status in GROUPS:
             rows = rows.filter(status__in=GROUPS[self.status])
         elif self.status:
@@ -138,6 +144,7 @@ def execution_page(request: HttpRequest, execution_id: uuid.UUID) -> HttpRespons
         asked = asked_context(request, execution)
         context: dict[str, Any] = {
             **asked,
+            **gates_context(request, execution),
             "base": base,
             "ended": status in EXECUTION_ENDED,
             "waves": _waves(execution),

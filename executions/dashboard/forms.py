@@ -19,6 +19,10 @@ VALIDATORS = (
     ("full", "Full: the tests of each atom are run"),
     ("syntax", "Syntax: no test is run, atoms count as static"),
 )
+GATE_POLICIES = (
+    ("report", "Report it, and go on"),
+    ("stop", "Stop: pause the execution"),
+)
 
 
 class ImportForm(forms.Form):
@@ -111,6 +115,20 @@ class StartForm(forms.Form):
         ),
         widget=forms.RadioSelect,
     )
+    gate_wave = forms.ChoiceField(
+        required=False,
+        label="When a wave's project fails its gate",
+        help_text="After each wave its modules are imported together, and the plan's tests of the wave are run.",
+        choices=GATE_POLICIES,
+        widget=forms.RadioSelect,
+    )
+    gate_masterplan = forms.ChoiceField(
+        required=False,
+        label="When the whole project fails its gate",
+        help_text="At the end all modules are imported, and the plan's acceptance tests are run.",
+        choices=GATE_POLICIES,
+        widget=forms.RadioSelect,
+    )
     budget_usd = forms.CharField(
         required=False,
         label="Budget in USD",
@@ -140,6 +158,8 @@ class StartForm(forms.Form):
             "schedule": usual.schedule,
             "validators": usual.validators,
             "on_dependency_failure": usual.on_dependency_failure,
+            "gate_wave": usual.gate_wave,
+            "gate_masterplan": usual.gate_masterplan,
             "budget_usd": usual.budget_usd or "",
         }
         super().__init__(data, initial=initial)

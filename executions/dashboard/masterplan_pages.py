@@ -13,12 +13,13 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_http_methods
 
 from executions.dashboard.forms import ImportForm, StartForm
-from executions.dashboard.highlighting import highlight
+from executions.dashboard.highlighting import Code, highlight
 from executions.dashboard.links import as_uuid
 from executions.dashboard.signed_in import person, require, signed_in
 from executions.models import Atom, Execution, Masterplan
 from executions.permissions import Right, may
 from executions.services.errors import StartRefused
+from executions.services.languages_of_plans import said_before_start
 from executions.services.masterplans import store_masterplans
 from executions.services.start import start_execution
 
@@ -30,6 +31,7 @@ HOW_IT_WENT = Case(
 )
 """As the filter `outcome` says of an execution that has ended."""
 EXECUTIONS_SHOWN = 10
+PLAN_TESTS_SHOWN = 20
 ATOMS_SHOWN = 5_000
 """Atoms of a plan that its page lists."""
 
@@ -91,8 +93,16 @@ def masterplan_page(request: HttpRequest, masterplan_id: uuid.UUID) -> HttpRespo
         .select_related("owner")
         .order_by("-pk")[:EXECUTIONS_SHOWN],
         "may_operate": may(request.user, Right.OPERATE),
+        "plan_tests": _plan_tests(masterplan),
     }
     return render(request, "dashboard/masterplan.html", context)
+
+
+def _plan_tests(masterplan: Masterplan) -> list[tuple[str, Code]]:
+    """The plan's own tests, of waves and of the whole, each with a title."""
+    waves = [(f"After wave {one['wave']}", one["tests"]) for one in masterplan.wave_tests]
+    whole = [("At the end, against the whole project", tests) for tests in masterplan.acceptance_tests]
+    return [(title, highlight(tests, "python")) for title, tests in (waves + whole)[:PLAN_TESTS_SHOWN]]
 
 
 @signed_in
@@ -149,7 +159,8 @@ def start(request: HttpRequest, masterplan_id: uuid.UUID) -> HttpResponseBase:
         else:
             return redirect("dashboard:execution", execution.pk)
     status = 422 if request.method == "POST" else 200
-    return render(request, "dashboard/start.html", {"form": form, "masterplan": masterplan}, status=status)
+    context = {"form": form, "masterplan": masterplan, "said": said_before_start(masterplan)}
+    return render(request, "dashboard/start.html", context, status=status)
 
 
 def _masterplan(request: HttpRequest, masterplan_id: uuid.UUID) -> Masterplan:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, ClassVar
 from django.db import connection, transaction
 
 from executions.engine import dialect
+from executions.engine.gate_claims import ClaimedGate, holds_gate, take_gates
 from executions.engine.ledger import Change, LeaseLost
 from executions.engine.progress import atom_claimed, begin, cancel_atom, settle
 from executions.engine.rows import Touched
@@ -55,6 +56,10 @@ def holds(unit: ExecutionTransaction, claim: ClaimedAtom) -> bool:
     return rows.has_atom(claim.run_id) and rows.atom(claim.run_id).is_held(claim.owner, claim.fence)
 
 
+def _none() -> int:
+    return 0
+
+
 @dataclass(frozen=True, slots=True)
 class Claim(Change[list[ClaimedAtom]]):
     """Take as many ready atoms as there is room for: fair over executions, longest remaining chain first, within every limit.
@@ -71,6 +76,10 @@ class Claim(Change[list[ClaimedAtom]]):
     last: ClassVar[bool] = True
     taken: list[ClaimedAtom] = field(default_factory=list, init=False, compare=False)
     """What the last writing of this claim took; ours only if that was committed."""
+    gate_room: Callable[[], int] = _none
+    """How many gates may be taken besides; asked in the same way."""
+    gates: list[ClaimedGate] = field(default_factory=list, init=False, compare=False)
+    """The gates that were taken, beside the atoms that this change answers with."""
 
     def execution_ids(self, cursor: CursorWrapper) -> Iterable[uuid.UUID]:
         dialect.one_at_a_time(cursor, dialect.CLAIM_LOCK)
@@ -78,7 +87,8 @@ class Claim(Change[list[ClaimedAtom]]):
             "SELECT e.id FROM executions_execution e WHERE e.status IN ('pending', 'running')"
             " AND e.atoms_stored = e.atoms_total AND (e.needs_sandbox = %s OR %s)"
             # Not EXISTS: with an order both databases go by the index of what is claimable, not through all atoms.
-            " AND (e.status = 'pending' OR (SELECT r.position FROM executions_atomrun r WHERE r.execution_id = e.id"
+            " AND (e.status = 'pending' OR e.gates_due > 0"
+            " OR (SELECT r.position FROM executions_atomrun r WHERE r.execution_id = e.id"
             " AND r.status = 'ready' AND (r.not_before IS NULL OR r.not_before <= %s)"
             " ORDER BY r.chain DESC, r.position LIMIT 1) IS NOT NULL)"
             " ORDER BY e.created_at",
@@ -119,7 +129,16 @@ class Claim(Change[list[ClaimedAtom]]):
             spare -= len(taken)
             claimed += taken
         self.taken[:] = claimed
+        self._take_gates(unit, open_executions)
         return claimed
+
+    def _take_gates(self, unit: ExecutionTransaction, executions: Iterable[LockedExecution]) -> None:
+        """Costs no statement where no gate is due."""
+        self.gates[:] = [claim for claim in self.gates if holds_gate(unit, claim)]
+        for execution in executions:
+            if execution.counters["gates_due"]:
+                room = self.gate_room() - len(self.gates)
+                self.gates.extend(take_gates(unit, execution, self.owner, self.lease, room))
 
     def _take(self, unit: ExecutionTransaction, execution: LockedExecution, count: int) -> list[ClaimedAtom]:
         if count <= 0:
@@ -223,10 +242,17 @@ def renew_leases(owner: str, lease: timedelta) -> int:
     order of its own, and to wait for one while holding others ends in a deadlock.
     """
     with transaction.atomic(), connection.cursor() as cursor:
+        until = dialect.at(dialect.now(cursor) + lease)
         cursor.execute(
             "UPDATE executions_atomrun SET lease_until = %s WHERE id IN (SELECT id FROM executions_atomrun"  # noqa: S608
             " WHERE lease_owner = %s AND status IN ('generating', 'validating')"
             f"{dialect.for_update_of_free_rows()})",
-            [dialect.at(dialect.now(cursor) + lease), owner],
+            [until, owner],
         )
-        return int(cursor.rowcount)
+        atoms = int(cursor.rowcount)
+        cursor.execute(
+            "UPDATE executions_gate SET lease_until = %s WHERE id IN (SELECT id FROM executions_gate"  # noqa: S608
+            f" WHERE lease_owner = %s AND status = 'running'{dialect.for_update_of_free_rows()})",
+            [until, owner],
+        )
+        return atoms + int(cursor.rowcount)

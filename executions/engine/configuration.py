@@ -36,6 +36,10 @@ class Configuration:
     """Seconds from start or resume until the execution pauses; None: no limit."""
     cache: str = "off"
     """`on`: accepted answers are taken from earlier executions and kept for later ones."""
+    gate_wave: str = "report"
+    """What follows when a wave's gate has failed: `report` goes on, `stop` pauses."""
+    gate_masterplan: str = "report"
+    """The same for the masterplan's gate."""
 
     @property
     def runs_tests(self) -> bool:
@@ -58,6 +62,8 @@ class Configuration:
             "execution_timeout_s": self.execution_timeout_s,
             "cache": self.cache,
             "on_untested": "accept",
+            "gate_wave": self.gate_wave,
+            "gate_masterplan": self.gate_masterplan,
         }
 
     @classmethod
@@ -77,4 +83,6 @@ class Configuration:
             attempt_timeout_s=value.get("attempt_timeout_s"),
             execution_timeout_s=value.get("execution_timeout_s"),
             cache=value.get("cache", "off"),
+            gate_wave=value.get("gate_wave", "report"),
+            gate_masterplan=value.get("gate_masterplan", "report"),
         )

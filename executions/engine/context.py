@@ -85,6 +85,8 @@ class AtomContext:
     """Other files of the project, as far as this atom builds on them: path to text."""
     same_file: tuple[tuple[str, str], ...]
     """(key, code) of what it builds on in its own target file, dependencies first."""
+    shares_file: bool = False
+    """Other atoms of the plan have the same target file, whether it builds on them or not."""
     history: list[PastAttempt] = field(default_factory=list)
     open_attempt: OpenAttempt | None = None
     untried: bool = False
@@ -150,6 +152,7 @@ def load_atoms(execution: ExecutionContext, claims: Sequence[ClaimedAtom]) -> li
                 ),
                 files=files,
                 same_file=same_file,
+                shares_file=spec.target_path in graph.sharing,
                 history=history,
                 open_attempt=open_attempt,
                 untried=claim.generation == 1 and claim.run_id not in tried,

@@ -27,6 +27,7 @@ async def judged(validators: Callable[[str], Validator], context: AtomContext, c
         signature=spec.signature,
         hidden_tests=spec.hidden_tests,
         files=context.files,
+        language=spec.language,
         file_text=None,
     )
     if context.same_file:

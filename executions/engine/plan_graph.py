@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import uuid
-from collections import Counter
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -24,8 +23,8 @@ class PlanNode:
 class PlanGraph:
     nodes: dict[str, PlanNode]
     dependents: dict[str, tuple[str, ...]]
-    shared_paths: frozenset[str]
-    """Target paths that several atoms share."""
+    sharing: dict[str, tuple[str, ...]]
+    """Target paths that several atoms share: their keys, dependencies first."""
 
     def ancestors(self, key: str) -> list[str]:
         """Every atom that this one builds on, directly or not, dependencies first."""
@@ -41,7 +40,7 @@ class PlanGraph:
     def ancestors_in_its_file(self, key: str) -> list[str]:
         """Those of them that share its target path."""
         path = self.nodes[key].target_path
-        if path not in self.shared_paths:
+        if path not in self.sharing:
             return []
         return [one for one in self.ancestors(key) if self.nodes[one].target_path == path]
 
@@ -58,11 +57,13 @@ def plan_graph(masterplan_id: uuid.UUID) -> PlanGraph:
         nodes[key] = PlanNode(atom_id, tuple(depends_on), target_path, rank)
         for one in depends_on:
             dependents.setdefault(one, []).append(key)
-    atoms_at = Counter(node.target_path for node in nodes.values())
+    atoms_at: dict[str, list[str]] = {}
+    for key, node in nodes.items():
+        atoms_at.setdefault(node.target_path, []).append(key)
     return PlanGraph(
         nodes,
         {key: tuple(sorted(found)) for key, found in dependents.items()},
-        frozenset(path for path, count in atoms_at.items() if count > 1),
+        {path: tuple(keys) for path, keys in atoms_at.items() if len(keys) > 1},
     )
 
 

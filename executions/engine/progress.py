@@ -10,6 +10,7 @@ from datetime import datetime
 
 from executions.engine import dialect
 from executions.engine.attempt_rows import end_open_attempt, tell_attempt_end
+from executions.engine.gates import cancel_waiting_gates, gates_in_flight
 from executions.engine.plan_graph import PlanGraph, dependents_of, plan_graph
 from executions.engine.reopening import COUNTER_OF, revive_blocked
 from executions.engine.transaction import ExecutionTransaction, LockedExecution
@@ -45,6 +46,16 @@ class Ending:
     error: str = ""
     assurance: str = ""
     accepted: uuid.UUID | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    """An atom that nobody works on now."""
+
+    id: uuid.UUID
+    wave: int
+    begun: bool
+    """It was claimed before."""
 
 
 def begin(unit: ExecutionTransaction, execution: LockedExecution) -> None:
@@ -109,7 +120,7 @@ def end_atom(
 def cancel_atom(
     unit: ExecutionTransaction, execution: LockedExecution, run_id: uuid.UUID, key: str, wave: int
 ) -> None:
-    """End an atom because the execution is being cancelled, whatever it was about to do. What it has it keeps."""
+    """End an atom because the execution is being cancelled, or what it builds on is gone. What has been accepted it keeps."""
     end_open_attempt(unit, execution, run_id, key, wave, AttemptStatus.CANCELLED)
     ending = _as_before(unit, run_id) or Ending(AtomStatus.CANCELLED, reason="cancelled")
     end_atom(unit, execution, run_id, key, wave, ending)
@@ -142,7 +153,7 @@ def _as_before(unit: ExecutionTransaction, run_id: uuid.UUID) -> Ending | None:
 
 
 def cancel_waiting(unit: ExecutionTransaction, execution: LockedExecution) -> None:
-    """End every atom that nobody works on because the execution is being cancelled, in a few statements for all of them."""
+    """End every atom and gate that nobody works on because the execution is being cancelled, in a few statements for all."""
     _cancel_reviews(unit, execution)
     ending = Ending(AtomStatus.CANCELLED, reason="cancelled")
     unit.cursor.execute(
@@ -170,6 +181,8 @@ def cancel_waiting(unit: ExecutionTransaction, execution: LockedExecution) -> No
             number, kind = attempt_of[run_id]
             tell_attempt_end(unit, execution, key, wave, number, AttemptStatus.CANCELLED, kind)
         _tell_end(unit, execution, key, wave, ending, attempts, dialect.to_time(started_at))
+    if execution.gates_total:
+        cancel_waiting_gates(unit, execution)
 
 
 def _cancel_reviews(unit: ExecutionTransaction, execution: LockedExecution) -> None:
@@ -184,13 +197,13 @@ def _cancel_reviews(unit: ExecutionTransaction, execution: LockedExecution) -> N
 
 
 def settle(unit: ExecutionTransaction, execution: LockedExecution) -> None:
-    """Finish a pause once nothing is in flight any more, a cancellation once every atom has ended."""
+    """Finish a pause once nothing is in flight any more, a cancellation once every atom and gate has ended."""
     if execution.status is ExecutionStatus.PAUSING:
         if not in_flight(unit, execution):
             unit.set_status(execution, ExecutionStatus.PAUSED, "pause", execution.status_reason)
             unit.event(execution, "execution.paused", reason=execution.status_reason)
         return
-    if execution.status is not ExecutionStatus.CANCELLING or execution.atoms_ended < execution.atoms_total:
+    if execution.status is not ExecutionStatus.CANCELLING or not execution.everything_ended:
         return
     numbers = range(1, execution.waves_total + 1)
     unit.read_waves(execution, numbers)
@@ -205,12 +218,13 @@ def settle(unit: ExecutionTransaction, execution: LockedExecution) -> None:
 
 
 def in_flight(unit: ExecutionTransaction, execution: LockedExecution) -> int:
-    """Atoms of the execution under a lease."""
+    """Atoms and gates of the execution under a lease."""
     unit.cursor.execute(
         "SELECT COUNT(*) FROM executions_atomrun WHERE execution_id = %s AND status IN ('generating', 'validating')",
         [dialect.uid(execution.id)],
     )
-    return int(unit.cursor.fetchone()[0])
+    atoms = int(unit.cursor.fetchone()[0])
+    return atoms + gates_in_flight(unit, execution) if execution.gates_total else atoms
 
 
 def _count(
@@ -305,10 +319,13 @@ def _may_be_revived(unit: ExecutionTransaction, execution: LockedExecution, keys
 def _block_dependents(
     unit: ExecutionTransaction, execution: LockedExecution, key: str, status: AtomStatus
 ) -> None:
-    """Everything behind a failed atom ends `blocked`, each naming the dependency that it directly waited for."""
+    """Everything behind a failed atom ends `blocked`, each naming the dependency that it directly waited for. What has been
+    accepted before, and waits for the verdict on a person's code, keeps what it has.
+    """
     graph = plan_graph(execution.masterplan_id)
-    known: dict[str, tuple[uuid.UUID, int] | None] = {}
-    blocked: dict[str, tuple[uuid.UUID, int, str]] = {}
+    known: dict[str, _Waiting | None] = {}
+    blocked: dict[str, tuple[_Waiting, str]] = {}
+    kept: dict[str, _Waiting] = {}
     causes = [(key, status)]
     while causes:
         behind = [(one, cause, how) for cause, how in causes for one in graph.dependents.get(cause, ())]
@@ -316,20 +333,36 @@ def _block_dependents(
         causes = []
         for one, cause, how in behind:
             waiting = known[one]
-            if waiting is not None and one not in blocked:
-                blocked[one] = (*waiting, f"Blocked: its dependency {cause} ended {how.value}")
+            if waiting is None or one in blocked or one in kept:
+                continue
+            if waiting.begun and _as_before(unit, waiting.id) is not None:
+                kept[one] = waiting
+            else:
+                blocked[one] = (waiting, f"Blocked: its dependency {cause} ended {how.value}")
                 causes.append((one, AtomStatus.BLOCKED))
+    _block(unit, execution, blocked)
+    for one, waiting in kept.items():
+        cancel_atom(unit, execution, waiting.id, one, waiting.wave)
+
+
+def _block(
+    unit: ExecutionTransaction, execution: LockedExecution, blocked: Mapping[str, tuple[_Waiting, str]]
+) -> None:
     if not blocked:
         return
     unit.cursor.executemany(
         "UPDATE executions_atomrun SET status = 'blocked', reason = 'dependency', error = %s, not_before = NULL,"
         " ended_at = %s WHERE id = %s AND status IN ('pending', 'ready')",
-        [(error, dialect.at(unit.now), dialect.uid(run_id)) for run_id, _, error in blocked.values()],
+        [(error, dialect.at(unit.now), dialect.uid(waiting.id)) for waiting, error in blocked.values()],
     )
+    for one, (waiting, _) in blocked.items():
+        if waiting.begun:
+            # It was between two calls when what it builds on began anew.
+            end_open_attempt(unit, execution, waiting.id, one, waiting.wave, AttemptStatus.CANCELLED)
     ending = Ending(AtomStatus.BLOCKED, reason="dependency")
-    _count(unit, execution, ending, [wave for _, wave, _ in blocked.values()])
-    for one, (_, wave, _) in blocked.items():
-        _tell_end(unit, execution, one, wave, ending)
+    _count(unit, execution, ending, [waiting.wave for waiting, _ in blocked.values()])
+    for one, (waiting, _) in blocked.items():
+        _tell_end(unit, execution, one, waiting.wave, ending)
 
 
 def _look_at_waiting(
@@ -337,9 +370,9 @@ def _look_at_waiting(
     execution: LockedExecution,
     graph: PlanGraph,
     keys: Iterable[str],
-    known: dict[str, tuple[uuid.UUID, int] | None],
+    known: dict[str, _Waiting | None],
 ) -> None:
-    """Learn (id, wave) of atoms that have not been claimed, None of all others. Where few are asked for, look further
+    """Learn of atoms that nobody works on and that have not ended, None of all others. Where few are asked for, look further
     down the graph in the same statement: a long chain is not read link by link.
     """
     unknown = dict.fromkeys(key for key in keys if key not in known)
@@ -355,8 +388,13 @@ def _look_at_waiting(
     for start in range(0, len(wanted), _AT_ONCE):
         some = wanted[start : start + _AT_ONCE]
         unit.cursor.execute(
-            "SELECT key, id, wave FROM executions_atomrun WHERE execution_id = %s"  # noqa: S608
+            "SELECT key, id, wave, started_at IS NOT NULL FROM executions_atomrun WHERE execution_id = %s"  # noqa: S608
             f" AND key IN ({dialect.marks(len(some))}) AND status IN ('pending', 'ready')",
             [dialect.uid(execution.id), *some],
         )
-        known.update({key: (dialect.to_uuid(run_id), wave) for key, run_id, wave in unit.cursor.fetchall()})
+        known.update(
+            {
+                key: _Waiting(dialect.to_uuid(run_id), wave, bool(begun))
+                for key, run_id, wave, begun in unit.cursor.fetchall()
+            }
+        )

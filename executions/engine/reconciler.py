@@ -24,6 +24,7 @@ from executions.engine.attempt_rows import end_open_attempt
 from executions.engine.building import ring_unbuilt
 from executions.engine.claims import ClaimedAtom, hold
 from executions.engine.deadlines import pause_overdue
+from executions.engine.gate_changes import take_back_gates
 from executions.engine.leadership import lead
 from executions.engine.ledger import Change
 from executions.engine.owners import has_ended
@@ -64,15 +65,20 @@ def reconcile() -> int:
 def take_back_from_the_dead() -> int:
     """Take back, before their leases end, the atoms of owners on this host whose process is gone; returns how many."""
     with connection.cursor() as cursor:
-        # In the words of the index's own condition, or SQLite would read the whole table.
-        cursor.execute("SELECT DISTINCT lease_owner FROM executions_atomrun WHERE NOT (lease_owner = '')")
+        # In the words of the indexes' own condition, or SQLite would read the whole table.
+        cursor.execute(
+            "SELECT lease_owner FROM executions_atomrun WHERE NOT (lease_owner = '')"
+            " UNION SELECT lease_owner FROM executions_gate WHERE NOT (lease_owner = '')"
+        )
         dead = [row[0] for row in cursor.fetchall() if has_ended(row[0])]
         if not dead:
             return 0
+        marks = dialect.marks(len(dead))
         cursor.execute(
-            "SELECT DISTINCT execution_id FROM executions_atomrun WHERE NOT (lease_owner = '')"  # noqa: S608
-            f" AND lease_owner IN ({dialect.marks(len(dead))})",
-            dead,
+            "SELECT execution_id FROM executions_atomrun WHERE NOT (lease_owner = '')"  # noqa: S608
+            f" AND lease_owner IN ({marks}) UNION SELECT execution_id FROM executions_gate"
+            f" WHERE NOT (lease_owner = '') AND lease_owner IN ({marks})",
+            [*dead, *dead],
         )
         left_behind = [dialect.to_uuid(row[0]) for row in cursor.fetchall()]
     return _for_each(left_behind, partial(take_back, dead=dead))
@@ -98,14 +104,15 @@ def _executions_with_expired_leases() -> Iterable[uuid.UUID]:
         # for a DISTINCT it would rather read another index from end to end.
         cursor.execute(
             "SELECT execution_id FROM executions_atomrun"
-            " WHERE status IN ('generating', 'validating') AND lease_until < %s",
-            [dialect.at(now)],
+            " WHERE status IN ('generating', 'validating') AND lease_until < %s UNION ALL"
+            " SELECT execution_id FROM executions_gate WHERE status = 'running' AND lease_until < %s",
+            [dialect.at(now), dialect.at(now)],
         )
         return sorted({dialect.to_uuid(row[0]) for row in cursor.fetchall()})
 
 
 def take_back(execution_id: uuid.UUID, *, dead: Sequence[str] = ()) -> int:
-    """Queue the atoms of one execution again whose lease has ended, or whose owner is among the `dead`.
+    """Queue the atoms and gates of one execution again whose lease has ended, or whose owner is among the `dead`.
 
     Their open calls are lost: possibly paid for. Somebody is rung for in the same transaction.
     """
@@ -124,10 +131,11 @@ def take_back(execution_id: uuid.UUID, *, dead: Sequence[str] = ()) -> int:
             unit.event(execution, "lease.lost", wave=wave, atom=key, owner=owner, fence=fence)
             log.warning("execution=%s atom=%s lease of %s ended", execution_id, key, owner)
             _take_back_one(unit, execution, dialect.to_uuid(run_id), key, wave, deaths + 1)
+        taken = len(rows) + take_back_gates(unit, execution, dead)
         settle(unit, execution)
-        if rows and execution.status is ExecutionStatus.RUNNING:
+        if taken and execution.status is ExecutionStatus.RUNNING:
             doorbell.ring(execution_id)
-    return len(rows)
+    return taken
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,13 +200,16 @@ def _lose_open_call(
 
 
 def _unattended() -> Iterable[uuid.UUID]:
-    """Executions with an atom that could be claimed now, or not begun at all, that nobody works on and no ring was for lately."""
+    """Executions with an atom or a gate that could be claimed now, or not begun at all, that nobody works on and that were not
+    rung for lately.
+    """
     with connection.cursor() as cursor:
         now = dialect.now(cursor)
         cursor.execute(
             "SELECT e.id FROM executions_execution e WHERE e.status IN ('pending', 'running')"
             " AND e.atoms_stored = e.atoms_total AND (e.rung_at IS NULL OR e.rung_at < %s)"
-            " AND (e.status = 'pending' OR EXISTS (SELECT 1 FROM executions_atomrun r WHERE r.execution_id = e.id"
+            " AND (e.status = 'pending' OR e.gates_due > 0"
+            " OR EXISTS (SELECT 1 FROM executions_atomrun r WHERE r.execution_id = e.id"
             " AND r.status = 'ready' AND (r.not_before IS NULL OR r.not_before <= %s)))"
             " AND NOT EXISTS (SELECT 1 FROM executions_atomrun r WHERE r.execution_id = e.id"
             " AND r.status IN ('generating', 'validating')) ORDER BY e.created_at LIMIT %s",

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 
 from executions.engine import dialect
 from executions.engine.attempt_rows import end_open_attempt
+from executions.engine.gates import reopen_gates
 from executions.engine.plan_graph import PlanGraph, plan_graph
 from executions.engine.transaction import ExecutionTransaction, LockedExecution
 from executions.engine.waves import advance, open_atoms
@@ -118,7 +119,8 @@ def plan_reopening(
             blocker = next((one for one in graph.nodes[key].depends_on if one in bad), None)
         if run.status is A.BLOCKED:
             if blocker is None:
-                revive.append(key)
+                # What had been begun before it was blocked has no open attempt any more: it is tried from the first rung.
+                (generate if run.begun else revive).append(key)
                 continue
         elif key in wanted and (run.status in ATOM_ENDED or run.begun):
             if run.status in ATOM_LEASED:
@@ -174,6 +176,8 @@ def reopen_atoms(
         unit.event(execution, "atom.reopened", wave=run.wave, atom=run.key, was=run.status.value)
     uncount(unit, execution, changed)
     reopen_waves(unit, execution, {run.wave for run in changed})
+    if execution.gates_total:
+        reopen_gates(unit, execution, min(run.wave for run in changed))
     after = dict(runs) | {run.key: replace(run, status=A.PENDING) for run in changed}
     recount_unmet(unit, execution, after, {run.key for run in changed})
     open_what_may(unit, execution)
@@ -197,6 +201,8 @@ def ready_for_review(
         wave.status, wave.ended_at = WaveStatus.RUNNING, None
         execution.current_wave, execution.changed = min(execution.current_wave, run.wave), True
         unit.event(execution, "wave.reopened", wave=run.wave, status=wave.status.value)
+    if execution.gates_total:
+        reopen_gates(unit, execution, run.wave)
     if run.status is A.SUCCEEDED:
         after = {**runs, run.key: replace(run, status=A.READY)}
         recount_unmet(unit, execution, after, {run.key})

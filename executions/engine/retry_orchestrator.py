@@ -298,38 +298,41 @@ class RetryOrchestrator:
             if not clock.expired():
                 raise
             raise Overrun from None
-        history = PastAttempt(
+        most = context.execution.configuration.max_attempts
+        change = RecordVerdict(
+            claim=context.claim,
+            attempt_id=attempt.id,
             number=attempt.number,
+            max_attempts=most,
             code=code,
+            passed=verdict.passed,
+            assurance=verdict.assurance,
+            isolation=verdict.isolation.value,
             findings=verdict.findings,
             tests_passed=verdict.tests_passed,
             tests_total=verdict.tests_total,
+            duration_ms=verdict.duration_ms,
+            cpu_ms=verdict.cpu_ms,
+            kind=attempt.kind,
+            place=context.cache,
+            shares_file=context.shares_file,
         )
-        most = context.execution.configuration.max_attempts
-        queued = self._ledger.submit(
-            RecordVerdict(
-                claim=context.claim,
-                attempt_id=attempt.id,
-                number=attempt.number,
-                max_attempts=most,
-                code=code,
-                passed=verdict.passed,
-                assurance=verdict.assurance,
-                isolation=verdict.isolation.value,
-                findings=verdict.findings,
-                tests_passed=verdict.tests_passed,
-                tests_total=verdict.tests_total,
-                duration_ms=verdict.duration_ms,
-                cpu_ms=verdict.cpu_ms,
-                kind=attempt.kind,
-                place=context.cache,
-            )
-        )
-        if verdict.passed or attempt.number >= most or attempt.kind is not AttemptKind.MODEL:
+        queued = self._ledger.submit(change)
+        # In a shared file the ledger has the last word: what passed may be rejected yet.
+        passes = verdict.passed and not context.shares_file
+        if passes or attempt.number >= most or attempt.kind is not AttemptKind.MODEL:
             self._about_to_end(context.claim)
         used = await queued
-        context.history.append(history)
-        _say(context, attempt.kind, attempt.number, passed=verdict.passed)
+        context.history.append(
+            PastAttempt(
+                number=attempt.number,
+                code=code,
+                findings=(*verdict.findings, *change.misfits),
+                tests_passed=verdict.tests_passed,
+                tests_total=verdict.tests_total,
+            )
+        )
+        _say(context, attempt.kind, attempt.number, passed=verdict.passed and not change.misfits)
         return used
 
     async def _take(self, context: AtomContext, known: KnownAnswer) -> int | None:
@@ -338,29 +341,29 @@ class RetryOrchestrator:
         """
         accepted = known.accepted
         verdict = None if known.trusted else await judged(self._validator, context, accepted.code)
-        queued = self._ledger.submit(
-            RecordVerdict(
-                claim=context.claim,
-                attempt_id=new_id(),
-                number=1,
-                max_attempts=context.execution.configuration.max_attempts,
-                code=accepted.code,
-                passed=verdict is None or verdict.passed,
-                assurance=accepted.assurance if verdict is None else verdict.assurance,
-                isolation=accepted.isolation if verdict is None else verdict.isolation.value,
-                findings=() if verdict is None else verdict.findings,
-                tests_passed=accepted.tests_passed if verdict is None else verdict.tests_passed,
-                tests_total=accepted.tests_total if verdict is None else verdict.tests_total,
-                duration_ms=None if verdict is None else verdict.duration_ms,
-                cpu_ms=None if verdict is None else verdict.cpu_ms,
-                kind=AttemptKind.CACHE,
-                known=known,
-            )
+        change = RecordVerdict(
+            claim=context.claim,
+            attempt_id=new_id(),
+            number=1,
+            max_attempts=context.execution.configuration.max_attempts,
+            code=accepted.code,
+            passed=verdict is None or verdict.passed,
+            assurance=accepted.assurance if verdict is None else verdict.assurance,
+            isolation=accepted.isolation if verdict is None else verdict.isolation.value,
+            findings=() if verdict is None else verdict.findings,
+            tests_passed=accepted.tests_passed if verdict is None else verdict.tests_passed,
+            tests_total=accepted.tests_total if verdict is None else verdict.tests_total,
+            duration_ms=None if verdict is None else verdict.duration_ms,
+            cpu_ms=None if verdict is None else verdict.cpu_ms,
+            kind=AttemptKind.CACHE,
+            known=known,
+            shares_file=context.shares_file,
         )
-        if verdict is None or verdict.passed:
+        queued = self._ledger.submit(change)
+        if change.passed and not context.shares_file:
             self._about_to_end(context.claim)
         used = await queued
-        _say(context, AttemptKind.CACHE, 1, passed=verdict is None or verdict.passed)
+        _say(context, AttemptKind.CACHE, 1, passed=change.passed and not change.misfits)
         return used
 
     async def _verdict(self, context: AtomContext, attempt: OpenAttempt) -> tuple[str, Verdict]:

@@ -38,6 +38,10 @@ COUNTERS = (
     "retries_total",
     "retries_passed",
     "cache_hits",
+    "gates_due",
+    "gates_passed",
+    "gates_failed",
+    "gates_cancelled",
     "calls_total",
     "input_tokens",
     "output_tokens",
@@ -95,6 +99,7 @@ class LockedExecution:
     running_since: datetime | None
     ran_ms: int
     deadline_at: datetime | None
+    gates_total: int
     changed: bool = False
     grown: dict[str, int] = field(default_factory=dict)
     """By how much this transaction has changed each counter."""
@@ -116,6 +121,15 @@ class LockedExecution:
                 "atoms_dead_lettered",
             )
         )
+
+    @property
+    def gates_ended(self) -> int:
+        return sum(self.counters[name] for name in ("gates_passed", "gates_failed", "gates_cancelled"))
+
+    @property
+    def everything_ended(self) -> bool:
+        """Whether no atom and no gate is left to be worked on."""
+        return self.atoms_ended == self.atoms_total and self.gates_ended == self.gates_total
 
     @property
     def is_built(self) -> bool:
@@ -207,7 +221,7 @@ class ExecutionTransaction:
         self._cursor.execute(
             "SELECT id, masterplan_id, status, status_reason, schedule, on_dependency_failure, max_concurrency,"  # noqa: S608
             " needs_sandbox, budget_nano_usd, run_number, seq, current_wave, waves_total, atoms_total, atoms_stored,"
-            " asks_people, time_limit_s, started_at, ended_at, running_since, ran_ms, deadline_at,"
+            " asks_people, time_limit_s, started_at, ended_at, running_since, ran_ms, deadline_at, gates_total,"
             f" {', '.join(COUNTERS)} FROM executions_execution"
             f" WHERE id IN ({dialect.marks(len(wanted))}) ORDER BY id{dialect.for_update()}",
             [dialect.uid(one) for one in wanted],
@@ -236,7 +250,8 @@ class ExecutionTransaction:
                 running_since=dialect.to_time(row[19]),
                 ran_ms=row[20],
                 deadline_at=dialect.to_time(row[21]),
-                counters=dict(zip(COUNTERS, row[22:], strict=True)),
+                gates_total=row[22],
+                counters=dict(zip(COUNTERS, row[23:], strict=True)),
             )
             self.executions[one.id] = one
         # Whoever held the rows wrote later than this transaction began: times follow the order of the events.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from executions.engine import dialect
@@ -20,6 +20,7 @@ from executions.engine.claims import ClaimedAtom, holds, release
 from executions.engine.ledger import Change
 from executions.engine.progress import Ending, end_atom, end_review_rejected
 from executions.engine.rows import Touched
+from executions.engine.shared_files import misfit
 from executions.engine.transaction import ExecutionTransaction, LockedExecution
 from executions.findings import Finding
 from executions.states import (
@@ -57,6 +58,10 @@ class RecordVerdict(Change[int | None]):
     """Where the model's answer is kept in the cache when it is accepted."""
     known: KnownAnswer | None = None
     """Of an answer from the cache: what was found there. Its attempt begins and ends with this verdict."""
+    shares_file: bool = False
+    """Other atoms have the same target file. What was accepted for them meanwhile, nobody who judged this answer knew."""
+    misfits: list[Finding] = field(default_factory=list, init=False, compare=False)
+    """Why an answer that passed was rejected after all, as the last writing of this verdict found."""
 
     def execution_ids(self, cursor: CursorWrapper) -> Iterable[uuid.UUID]:
         return (self.claim.execution_id,)
@@ -76,7 +81,9 @@ class RecordVerdict(Change[int | None]):
             return None
         if self.known is not None:
             self._begin(unit, execution, self.known)
-        if self.passed and self.kind is AttemptKind.PERSON:
+        if self.shares_file:
+            self.misfits[:] = self._look_at_the_file(unit, execution)
+        if self._accepted_now and self.kind is AttemptKind.PERSON:
             self._supersede_earlier(unit)
         if not self._end_attempt(unit):
             return used if goes_on(unit, execution, self.claim) else None
@@ -85,7 +92,7 @@ class RecordVerdict(Change[int | None]):
         if self.kind is AttemptKind.MODEL:
             attempts += 1
             self._count(unit, execution, attempts)
-        if self.passed:
+        if self._accepted_now:
             self._accept(unit, execution)
             return None
         claim = self.claim
@@ -102,6 +109,20 @@ class RecordVerdict(Change[int | None]):
             return attempts
         release(unit, claim, None)
         return None
+
+    @property
+    def _accepted_now(self) -> bool:
+        return self.passed and not self.misfits
+
+    @property
+    def _all_findings(self) -> Sequence[Finding]:
+        return [*self.findings, *self.misfits]
+
+    def _look_at_the_file(self, unit: ExecutionTransaction, execution: LockedExecution) -> list[Finding]:
+        if not self.passed:
+            return []
+        finding = misfit(unit, execution, self.claim.key, self.code)
+        return [] if finding is None else [finding]
 
     def _is_written(self, unit: ExecutionTransaction) -> bool:
         attempt = unit.rows.attempt(self.attempt_id)
@@ -145,9 +166,9 @@ class RecordVerdict(Change[int | None]):
             wave=self.claim.wave,
             atom=self.claim.key,
             attempt=self.number,
-            status=(AttemptStatus.PASSED if self.passed else AttemptStatus.REJECTED).value,
-            issues=len(self.findings),
-            blocking=sum(1 for finding in self.findings if finding.severity.blocks),
+            status=(AttemptStatus.PASSED if self._accepted_now else AttemptStatus.REJECTED).value,
+            issues=len(self._all_findings),
+            blocking=sum(1 for finding in self._all_findings if finding.severity.blocks),
             **({} if self.kind is AttemptKind.MODEL else {"kind": self.kind.value}),
         )
 
@@ -157,9 +178,9 @@ class RecordVerdict(Change[int | None]):
         unit.rows.changed(row)
         for counter, counts in (
             ("attempts_total", True),
-            ("attempts_passed", self.passed),
+            ("attempts_passed", self._accepted_now),
             ("retries_total", self.number > 1),
-            ("retries_passed", self.number > 1 and self.passed),
+            ("retries_passed", self.number > 1 and self._accepted_now),
         ):
             if counts:
                 execution.add(counter)
@@ -196,7 +217,7 @@ class RecordVerdict(Change[int | None]):
             return False
         unit.rows.end_attempt(
             attempt,
-            (AttemptStatus.PASSED if self.passed else AttemptStatus.REJECTED).value,
+            (AttemptStatus.PASSED if self._accepted_now else AttemptStatus.REJECTED).value,
             (
                 dialect.text(self.code),
                 self.isolation,
@@ -217,10 +238,10 @@ class RecordVerdict(Change[int | None]):
                 finding.line,
                 dialect.text(finding.hint),
             )
-            for ordinal, finding in enumerate(self.findings, start=1)
+            for ordinal, finding in enumerate(self._all_findings, start=1)
         )
         return True
 
     def _error(self, heading: str) -> str:
-        blocking = [finding.message for finding in self.findings if finding.severity.blocks]
+        blocking = [finding.message for finding in self._all_findings if finding.severity.blocks]
         return "\n".join([heading, *(f"- {message}" for message in blocking)])

@@ -25,6 +25,8 @@ from django.db.models import Count, Exists, Min, OuterRef, Q
 from executions.engine import doorbell
 from executions.engine.claims import Claim, ClaimedAtom, Release
 from executions.engine.context import AtomContext, ExecutionContext, load_atoms, load_execution
+from executions.engine.gate_changes import ReleaseGate
+from executions.engine.gate_runner import GateRunner
 from executions.engine.heartbeat import Heartbeat
 from executions.engine.ledger import Change, LeaseLost, Ledger, Reader
 from executions.engine.node import claims_nothing, idle_workers
@@ -65,6 +67,7 @@ class WaveExecutor:
     clients: Clients = field(init=False)
     validators: Validators = field(init=False)
     orchestrator: RetryOrchestrator = field(init=False)
+    gates: GateRunner = field(init=False)
     executions: dict[uuid.UUID, ExecutionContext] = field(init=False)
     asking: set[uuid.UUID] = field(default_factory=set)
     """Executions whose model's client has been made: not before an atom needs it, for it takes a second."""
@@ -78,6 +81,8 @@ class WaveExecutor:
     """By the monotonic clock; no new work is taken later."""
     asked: asyncio.Future[list[ClaimedAtom]] | None = None
     """The claim that is on its way."""
+    claim: Claim | None = None
+    """The last that was asked for; it holds the gates that it took."""
     unstarted: list[ClaimedAtom] = field(default_factory=list)
     """What was claimed and is not worked on yet."""
     more: bool = False
@@ -94,6 +99,7 @@ class WaveExecutor:
         self.validators = Validators()
         self.executions = {}
         self.tasks = {}
+        self.gates = GateRunner(self.ledger, self._gate_ended)
         self.orchestrator = RetryOrchestrator(
             self.ledger,
             self.validators.get,
@@ -122,7 +128,7 @@ class WaveExecutor:
                 # The next runner is rung for before this one drains, so that free slots are not left empty meanwhile.
                 # One that got nothing rings nobody: whoever holds the slots will, and the reconciler when it died.
                 await self.reader.run(_hand_over)
-            if self.tasks:
+            if self.tasks or self.gates.busy:
                 await self._drain()
                 # Once more, for what the last atoms have freed.
                 await self.reader.run(_hand_over)
@@ -131,6 +137,7 @@ class WaveExecutor:
             for task in self.tasks:
                 task.cancel()
             await asyncio.gather(watch, *self.tasks, return_exceptions=True)
+            await self.gates.close()
             await self._give_back_unstarted()
             await self.clients.close()
             await self.ledger.close()
@@ -150,7 +157,7 @@ class WaveExecutor:
                 if self._room() <= 0 and time.monotonic() - helped >= HELP_S:
                     helped = time.monotonic()
                     await self.reader.run(_call_for_help)
-                if not self.tasks and not claimed:
+                if not self.tasks and not self.gates.busy and not claimed:
                     wait = await self.reader.run(_next_work_in)
                     if wait is None:
                         return
@@ -174,6 +181,9 @@ class WaveExecutor:
         for claim in self.unstarted:
             with contextlib.suppress(LeaseLost, DatabaseError):
                 await self.ledger.record(Release(claim))
+        for gate in [] if self.claim is None else self.claim.gates:
+            with contextlib.suppress(LeaseLost, DatabaseError):
+                await self.ledger.record(ReleaseGate(gate))
 
     def _claims(self) -> bool:
         return time.monotonic() < self.claims_until and not self.stopping
@@ -185,8 +195,15 @@ class WaveExecutor:
     def _ask(self) -> None:
         """Queue a claim for as many as there is room for when it is written."""
         self.more = False
-        claim = Claim(self.owner, self._room, self.lease, settings.MGE_MAX_IN_FLIGHT, can_execute())
-        self.asked = self.ledger.submit(claim)
+        self.claim = Claim(
+            self.owner,
+            self._room,
+            self.lease,
+            settings.MGE_MAX_IN_FLIGHT,
+            can_execute(),
+            self.gates.room,
+        )
+        self.asked = self.ledger.submit(self.claim)
 
     def _about_to_end(self, claim: ClaimedAtom) -> None:
         """The verdict that ends this atom has been queued. What takes its place is claimed in the same transaction: it sees
@@ -209,6 +226,7 @@ class WaveExecutor:
         claims = await asyncio.shield(asked)
         self.asked = None
         self.unstarted = list(claims)
+        gates = await self._take_up_gates()
         by_execution: dict[uuid.UUID, list[ClaimedAtom]] = {}
         for claim in claims:
             by_execution.setdefault(claim.execution_id, []).append(claim)
@@ -233,10 +251,26 @@ class WaveExecutor:
                 for context in contexts:
                     self._start(context)
             self._are_taken_up(found)
-        self.worked += len(claims)
+        self.worked += len(claims) + gates
         # What is left free now, nobody had work for.
         self.dry = self._room() > 0 and not self.more
         return len(claims)
+
+    async def _take_up_gates(self) -> int:
+        """Start the work on the gates of the claim that was answered; how many those are."""
+        if self.claim is None:
+            return 0
+        gates, self.claim = self.claim.gates, None
+        if self.stopping:
+            await self._refuse([ReleaseGate(gate) for gate in gates])
+            return 0
+        self.gates.start(gates)
+        return len(gates)
+
+    def _gate_ended(self) -> None:
+        """It may have opened a wave: there is something to claim."""
+        self.dry = False
+        self.wake.set()
 
     def _are_taken_up(self, claims: Sequence[ClaimedAtom]) -> None:
         done = {claim.run_id for claim in claims}
@@ -272,7 +306,7 @@ class WaveExecutor:
     async def _wait_for_one(self, longest_s: float) -> bool:
         """Wait until a task has ended, or a claim been asked for; False when neither came in time."""
         woken = True
-        if self.tasks and not self.ended and self.asked is None:
+        if (self.tasks or self.gates.busy) and not self.ended and self.asked is None:
             # Not `asyncio.wait`: it would look at every task each time that one ends.
             try:
                 async with asyncio.timeout(longest_s):
@@ -301,18 +335,20 @@ class WaveExecutor:
     async def _drain(self) -> None:
         """Let what is in flight end. On a node that is told to stop, only for the grace time: then it is given back."""
         deadline = time.monotonic() + settings.MGE_DRAIN_SECONDS
-        while self.tasks:
+        while self.tasks or self.gates.busy:
             await self._wait_for_one(LOOK_S)
-            if self.stopping and self.tasks and time.monotonic() > deadline:
+            if self.stopping and time.monotonic() > deadline:
                 for task in self.tasks:
                     task.cancel()
-                await asyncio.wait(self.tasks)
+                self.gates.cancel()
+                if self.tasks:
+                    await asyncio.wait(self.tasks)
 
     async def _watch(self) -> None:
         """Look for commands: a cancelled execution's calls are aborted, a draining node claims nothing more."""
         while True:
             await asyncio.sleep(LOOK_S)
-            mine = {claim.execution_id for claim in self.tasks.values()}
+            mine = {claim.execution_id for claim in self.tasks.values()} | self.gates.executions
             try:
                 cancelling, draining = await self.reader.run(_commands, mine)
             except DatabaseError as error:
@@ -323,6 +359,7 @@ class WaveExecutor:
                 # Once: a second cancel would interrupt the note that the first one makes.
                 if claim.execution_id in cancelling and not task.cancelling():
                     task.cancel()
+            self.gates.cancel(cancelling)
 
 
 @cache
@@ -391,5 +428,8 @@ def _hand_over() -> None:
     left = (
         AtomRun.objects.filter(**_unfinished()).order_by().values_list("execution_id", flat=True).distinct()
     )
-    for execution_id in list(left):
+    due = Execution.objects.filter(gates_due__gt=0, status__in=sorted(EXECUTION_CLAIMABLE)).order_by()
+    if not can_execute():
+        due = due.none()
+    for execution_id in {*left, *due.values_list("pk", flat=True)}:
         doorbell.ring(execution_id)

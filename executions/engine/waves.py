@@ -2,7 +2,7 @@
 
 In `waves` they are strict barriers: one opens when all ahead of it have ended. A retry may open an earlier one again while
 a later one still runs; `current_wave` is then the earlier one, and nothing behind the later one opens before both ended.
-In `flow` a wave is a view of its atoms.
+In `flow` a wave is a view of its atoms. Where the plan is judged wave by wave, a wave opens when the gates ahead have ended, too.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from executions.engine import dialect
+from executions.engine.gates import are_judged, open_gates
 from executions.engine.transaction import ExecutionTransaction, LockedExecution, LockedWave
 from executions.states import Approval, ExecutionStatus, WaveStatus
 
@@ -89,6 +90,8 @@ def end_wave(unit: ExecutionTransaction, execution: LockedExecution, number: int
         unsuccessful=wave.atoms_unsuccessful,
         seconds=seconds_since(unit, wave.started_at),
     )
+    if execution.gates_total:
+        unit.later(open_gates, execution)
 
 
 def advance(unit: ExecutionTransaction, execution: LockedExecution) -> None:
@@ -103,6 +106,8 @@ def advance(unit: ExecutionTransaction, execution: LockedExecution) -> None:
                 return
             end_wave(unit, execution, number)
     while (wave := _next_open(unit, execution, number)) is not None:
+        if execution.gates_total and not are_judged(unit, execution, wave.number - 1):
+            return
         number = wave.number
         if wave.all_ended:
             start_wave(unit, execution, number)
@@ -162,8 +167,8 @@ def end_waves_of_flow(unit: ExecutionTransaction, execution: LockedExecution) ->
 
 
 def complete_when_done(unit: ExecutionTransaction, execution: LockedExecution) -> None:
-    """Nothing happens while an atom has not ended, or while the execution is paused."""
-    if execution.atoms_ended == execution.atoms_total and execution.status in (S.RUNNING, S.PAUSING):
+    """Nothing happens while an atom or a gate has not ended, or while the execution is paused."""
+    if execution.everything_ended and execution.status in (S.RUNNING, S.PAUSING):
         unit.set_status(execution, S.COMPLETED, "complete")
         # Code by hand for an earlier wave may have been the last that was waited for.
         execution.current_wave = execution.waves_total

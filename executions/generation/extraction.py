@@ -17,8 +17,8 @@ from executions.generation.python_source import outline, parse
 _PYTHON = re.compile(r"(i|c)?py(thon)?[\d.]*(-code)?")
 _UNMARKED = frozenset({"", "text", "txt", "plaintext", "plain", "code"})
 _OTHER_NAMES = {
-    "javascript": {"js", "jsx", "mjs", "node"},
-    "typescript": {"ts", "tsx"},
+    "javascript": {"js", "jsx", "mjs", "cjs", "node", "ecmascript"},
+    "typescript": {"ts", "tsx", "mts", "cts"},
     "rust": {"rs"},
     "c++": {"cpp", "cxx", "cc"},
     "c#": {"csharp", "cs"},

@@ -13,6 +13,7 @@ from executions.generation.data_blocks import data, fence
 from executions.generation.feedback import feedback
 from executions.generation.history import PastAttempt
 from executions.generation.ladder import Rung, Strategy
+from executions.languages import language_named
 
 __all__ = ["Finding", "PastAttempt", "Prompt", "PromptDependency", "PromptInput", "render"]
 
@@ -126,6 +127,12 @@ def _atom(input: PromptInput) -> list[str]:  # noqa: A002
     if input.entry_points:
         names = ", ".join(f"`{_one_line(name)}`" for name in input.entry_points)
         sections.append(f"Names that the top level of the file must define: {names}.")
+    language = language_named(input.language)
+    if language is not None and not language.runs_tests:
+        sections.append(
+            f"In {language.title} import other units by the relative path of their files, as ES modules, and export every "
+            "name that the file must define."
+        )
     if input.contract.strip():
         sections.append(f"## Contract\n{fence(input.contract, word)}")
     if input.prompt.strip():
@@ -184,10 +191,14 @@ def _same_file(input: PromptInput) -> list[str]:  # noqa: A002
 def _tests(input: PromptInput) -> list[str]:  # noqa: A002
     if not input.tests.strip():
         return ["## Tests\nNo tests are given for this unit."]
-    return [
-        "## Tests\nA module of its own, run by pytest from the project's root:\n"
-        + fence(input.tests, _fence_word(input.language))
-    ]
+    language = language_named(input.language)
+    runs = language is None or language.runs_tests
+    what = (
+        "A module of its own, run by pytest from the project's root:"
+        if runs
+        else "They say what is expected:"
+    )
+    return [f"## Tests\n{what}\n" + fence(input.tests, _fence_word(input.language))]
 
 
 def _task(input: PromptInput) -> list[str]:  # noqa: A002

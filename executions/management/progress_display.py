@@ -8,10 +8,10 @@ from datetime import timedelta
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, Self
 
-from executions.models import AtomRun, Execution
+from executions.models import AtomRun, Execution, Gate
 from executions.services.explain import why_waiting
 from executions.services.reports import NANO, seconds_of
-from executions.states import EXECUTION_ENDED
+from executions.states import EXECUTION_ENDED, GateStatus
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
@@ -146,6 +146,23 @@ def _without_success(execution: Execution) -> list[str]:
     return lines + ([f"             and {more} more"] if more > 0 else [])
 
 
+def _gates(execution: Execution) -> list[str]:
+    """How the project was judged: nothing where nothing was executed. A failed gate does not change the exit status."""
+    if not execution.gates_total:
+        return []
+    failed = Gate.objects.filter(execution=execution, status=GateStatus.FAILED).order_by("position")
+    lines = [
+        f"  gates      {execution.gates_passed} of {execution.gates_total} passed"
+        + (f", {execution.gates_failed} FAILED" if execution.gates_failed else "")
+    ]
+    for gate in failed[:MOST_NAMED]:
+        first = next(
+            (one["message"] for one in gate.findings if one["severity"] in ("CRITICAL", "ERROR")), ""
+        )
+        lines.append(f"  failed     {gate}: {_in_one_line(first)}")
+    return lines
+
+
 def _in_one_line(text: str) -> str:
     return " ".join("".join(char if char.isprintable() else " " for char in text).split())[:200]
 
@@ -163,6 +180,7 @@ def summary(executions: Sequence[Execution], *, project: str | None) -> str:
             f" precision {execution.precision_percent:.1f} %"
             + (f", {execution.atoms_static} without running tests" if execution.atoms_static else "")
             + (f", {execution.cache_hits} from cache" if execution.cache_hits else ""),
+            *_gates(execution),
             f"  attempts   {execution.attempts_total}, {retried} of them after a rejected answer",
             f"  calls      {execution.calls_total} to {execution.model}",
             f"  tokens     {execution.input_tokens:,} in, {execution.output_tokens:,} out",

@@ -1,9 +1,10 @@
 """What is stored: one module per noun. No behaviour beyond visibility and small readings; writers live in engine and services."""
 
-from executions.models.attempts import Attempt, Call, Issue
+from executions.models.attempts import Attempt, Call, Issue, with_finding
 from executions.models.cached_answers import CachedAnswer
 from executions.models.events import Event
 from executions.models.executions import AtomRun, Execution, Wave
+from executions.models.gates import Gate
 from executions.models.idempotency import IdempotentRequest
 from executions.models.masterplans import Atom, Masterplan
 from executions.models.metrics import Tally
@@ -21,6 +22,7 @@ __all__ = [
     "Canary",
     "Event",
     "Execution",
+    "Gate",
     "IdempotentRequest",
     "Issue",
     "Leadership",
@@ -30,4 +32,5 @@ __all__ = [
     "RequestTally",
     "Tally",
     "Wave",
+    "with_finding",
 ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 
 from django.db import models
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q
 
 from executions.findings import Severity
 from executions.identity import new_id
@@ -150,3 +150,14 @@ class Issue(OwnedModel):
 
     def __str__(self) -> str:
         return f"{self.severity} {self.rule}"
+
+
+def with_finding(rule: str) -> Exists:
+    """Of atom runs: those to which an issue of that rule still clings.
+
+    It stands beside an attempt that no retry has replaced, or beside the one whose answer such an attempt took over from
+    the cache or a fork.
+    """
+    issues = Issue.objects.filter(Q(attempt=OuterRef("pk")) | Q(attempt=OuterRef("origin")), rule=rule)
+    attempts = Attempt.objects.filter(atom_run=OuterRef("pk"), superseded=False)
+    return Exists(attempts.filter(Exists(issues)))

@@ -77,6 +77,11 @@ class Execution(OwnedModel):
     cache_hits = models.PositiveIntegerField(
         default=0, help_text="atoms that took an earlier accepted answer"
     )
+    gates_total = models.PositiveIntegerField(default=0)
+    gates_due = models.PositiveIntegerField(default=0, help_text="may be claimed")
+    gates_passed = models.PositiveIntegerField(default=0)
+    gates_failed = models.PositiveIntegerField(default=0)
+    gates_cancelled = models.PositiveIntegerField(default=0)
     calls_total = models.PositiveIntegerField(default=0)
     input_tokens = models.PositiveBigIntegerField(default=0)
     output_tokens = models.PositiveBigIntegerField(default=0)
@@ -135,6 +140,15 @@ class Execution(OwnedModel):
             ),
             models.CheckConstraint(
                 condition=Q(current_wave__lte=F("waves_total")), name="execution_wave_within_total"
+            ),
+            models.CheckConstraint(
+                condition=Q(
+                    gates_total__gte=F("gates_due")
+                    + F("gates_passed")
+                    + F("gates_failed")
+                    + F("gates_cancelled")
+                ),
+                name="execution_gates_within_total",
             ),
         )
 

@@ -7,11 +7,12 @@ import difflib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from executions.languages import PYTHON, Language, language_named
 from executions.planning.file_names import MANIFEST, PYTEST_INI, atom_test_file, folded, tests_begin_with
 from executions.planning.graph import Cycle, Graph, build_graph
 from executions.planning.places import Place, ProblemList, quoted, written
 from executions.planning.specs import Problem
-from executions.planning.target_paths import clashes, odd_as_module, unsafe, unusable_as_module
+from executions.planning.target_paths import clashes, odd_as_module, unsafe, unusable_for
 
 MAX_CYCLES = 20
 """Told of one plan; cycles that share atoms with one already told come to light once that one is gone."""
@@ -27,6 +28,8 @@ class Outline:
     place: Place
     key: str | None
     target_path: str | None
+    language: Language | None
+    """None: one that is not known here."""
     depends_on: tuple[tuple[Place, str], ...]
 
     @classmethod
@@ -34,6 +37,7 @@ class Outline:
         """Whatever of the right type there is in the value of an atom."""
         found = value if isinstance(value, dict) else {}
         key, path, dependencies = found.get("key"), found.get("target_path"), found.get("depends_on")
+        language = found.get("language")
         at = (*place, "depends_on")
         named: list[tuple[Place, str]] = []
         if isinstance(dependencies, str) and dependencies:
@@ -46,6 +50,7 @@ class Outline:
             place=place,
             key=key if isinstance(key, str) else None,
             target_path=path if isinstance(path, str) else None,
+            language=language_named(language if isinstance(language, str) else ""),
             depends_on=tuple(named),
         )
 
@@ -128,11 +133,12 @@ def check_dependencies(atoms: Sequence[Outline], problems: ProblemList) -> Graph
 def check_paths(atoms: Sequence[Outline], slug: str, problems: ProblemList, oddities: Oddities) -> None:
     """Target paths are safe on every system, importable, and can stand side by side with the export's own."""
     safe: list[tuple[Place, str]] = []
+    first_with: dict[str, Outline] = {}
     for atom in atoms:
         if atom.target_path is None:
             continue
         place, path = (*atom.place, "target_path"), atom.target_path
-        message = unsafe(path) or unusable_as_module(path)
+        message = unsafe(path) or ("" if atom.language is None else unusable_for(atom.language, path))
         name = folded(path.rpartition("/")[2])
         if not message and (name.startswith(tests_begin_with(slug)) or name in (PYTEST_INI, MANIFEST)):
             message = f"{quoted(path)} has a name that the export needs for its own files"
@@ -140,7 +146,12 @@ def check_paths(atoms: Sequence[Outline], slug: str, problems: ProblemList, oddi
             problems.add(place, message)
             continue
         safe.append((place, path))
-        if message := odd_as_module(path):
+        other = first_with.setdefault(path, atom)
+        if other is not atom and atom.language is not None and atom.language is not PYTHON:
+            problems.add(
+                place, f"is already the file of {quoted(other.key or '')}: only Python atoms can share one"
+            )
+        if atom.language is PYTHON and (message := odd_as_module(path)):
             oddities.add(place, message)
     for place, message in clashes(safe):
         problems.add(place, message)

@@ -9,6 +9,7 @@ import stat
 import tempfile
 import zipfile
 from collections.abc import Mapping
+from hashlib import sha256
 from pathlib import Path
 
 from executions.planning.places import quoted
@@ -84,6 +85,20 @@ def zip_export(files: Mapping[str, str]) -> bytes:
     return buffer.getvalue()
 
 
+def as_delivered(files: Mapping[str, str]) -> dict[str, str]:
+    """The texts as they are written: with LF at the ends of lines."""
+    return {path: text.replace("\r\n", "\n").replace("\r", "\n") for path, text in files.items()}
+
+
+def digest_of(files: Mapping[str, str]) -> str:
+    """SHA-256 (hex) over paths and contents, byte for byte as they are written."""
+    digest = sha256()
+    for path, data in sorted(_encoded(files).items()):
+        for part in (path.encode(), data):
+            digest.update(len(part).to_bytes(8, "big") + part)
+    return digest.hexdigest()
+
+
 def _existing(directory: Path) -> bool:
     """Whether the folder is there, and then empty. Raises ExportRefused when anything is in the way."""
     try:
@@ -105,7 +120,7 @@ def _refuse_unsafe(files: Mapping[str, str]) -> None:
 
 def _encoded(files: Mapping[str, str]) -> dict[str, bytes]:
     try:
-        return {path: text.replace("\r\n", "\n").replace("\r", "\n").encode() for path, text in files.items()}
+        return {path: text.encode() for path, text in as_delivered(files).items()}
     except UnicodeEncodeError as error:
         raise ExportRefused(f"a file holds what is no character: {error.reason}") from None
 

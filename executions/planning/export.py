@@ -6,10 +6,11 @@ Equal code gives equal bytes: no ids, times, attempts or costs. Hidden tests are
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 
+from executions.languages import runs_tests
 from executions.planning.assembly import assemble
 from executions.planning.delivery import ExportRefused, check_destination, write_export, zip_export
 from executions.planning.file_names import (
@@ -28,6 +29,7 @@ from executions.planning.specs import AtomSpec, PlanSpec
 __all__ = [
     "Accepted",
     "ExportRefused",
+    "assembled_files",
     "check_destination",
     "export_files",
     "files_for_validation",
@@ -66,7 +68,7 @@ def plan_files(plan: PlanSpec, accepted: Mapping[str, Accepted]) -> dict[str, st
     """
     files = project_files(plan, accepted)
     for atom in plan.atoms:
-        if atom.key in accepted and atom.tests.strip():
+        if atom.key in accepted and atom.tests.strip() and runs_tests(atom.language):
             files[atom_test_file(plan.slug, atom.key)] = atom.tests
     missing = [atom.key for atom in plan.atoms if atom.key not in accepted]
     wave_of = _graph(plan).wave_of
@@ -140,12 +142,16 @@ def _graph(plan: PlanSpec) -> Graph:
     return build_graph({atom.key: atom.depends_on for atom in plan.atoms})
 
 
-def _assembled(sources: Sequence[tuple[AtomSpec, str]]) -> dict[str, str]:
-    """Target files of atoms that come in dependency order."""
+def assembled_files(sources: Iterable[tuple[str, str, str]]) -> dict[str, str]:
+    """Target files by path, of (atom key, target path, code) in dependency order. Raises AssemblyConflict."""
     by_path: dict[str, list[tuple[str, str]]] = {}
-    for atom, code in sources:
-        by_path.setdefault(atom.target_path, []).append((atom.key, code))
+    for key, path, code in sources:
+        by_path.setdefault(path, []).append((key, code))
     return {path: assemble(parts, target_path=path) for path, parts in by_path.items()}
+
+
+def _assembled(sources: Sequence[tuple[AtomSpec, str]]) -> dict[str, str]:
+    return assembled_files((atom.key, atom.target_path, code) for atom, code in sources)
 
 
 def _manifest(plan: PlanSpec, accepted: Mapping[str, Accepted], missing: Sequence[str]) -> str:

@@ -12,6 +12,7 @@ from dataclasses import asdict, replace
 from hashlib import sha256
 from pathlib import Path
 
+from executions.languages import PYTHON, language_named
 from executions.planning.checks import (
     Oddities,
     Outline,
@@ -21,6 +22,7 @@ from executions.planning.checks import (
     check_tests,
     check_waves,
 )
+from executions.planning.entry_points import check_entry_points
 from executions.planning.file_names import slug_of
 from executions.planning.places import Place, ProblemList, no_lines, quoted
 from executions.planning.reading import Document, read_document, read_file, screen
@@ -133,6 +135,7 @@ def _plan(
     check_keys(outlines, slug, problems)
     graph = check_dependencies(outlines, problems)
     check_paths(outlines, slug, problems, oddities)
+    check_entry_points([(at, atom) for at, atom in zip(places, shapes, strict=True) if atom], problems)
     with warnings.catch_warnings():
         # An odd escape in somebody's tests is not for our log, nor an error where warnings are.
         warnings.simplefilter("ignore")
@@ -165,10 +168,13 @@ def _plan(
 
 def _check_atom(atom: AtomShape, place: Place, problems: ProblemList, oddities: Oddities) -> None:
     _tell_unused(atom, place, oddities)
+    language = language_named(atom.language) or PYTHON
     for field, source in (("tests", atom.tests), ("hidden_tests", atom.hidden_tests)):
-        if source.strip():
+        if source.strip() and language.runs_tests:
             check_tests(source, (*place, field), problems, oddities)
-    if not atom.tests.strip():
+    if not language.runs_tests:
+        oddities.add(place, f"an atom in {language.title}: only its syntax is checked, its tests are not run")
+    elif not atom.tests.strip():
         oddities.add(place, "an atom without tests: what is generated for it is not proven to work")
     if not any((atom.description, atom.signature, atom.contract, atom.prompt, atom.tests)):
         oddities.add(place, "nothing says what is to be generated for this atom")

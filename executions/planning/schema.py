@@ -13,15 +13,15 @@ from pydantic import (
     ConfigDict,
     Field,
     ValidationError,
+    ValidationInfo,
     WithJsonSchema,
 )
 from pydantic_core import ErrorDetails
 
+from executions.languages import KNOWN, PYTHON, language_named
 from executions.planning.places import Place, ProblemList, quoted
 from executions.planning.specs import MAX_ATOMS, MAX_NAME_LENGTH, MAX_TEXT_BYTES
 
-LANGUAGES = ("python",)
-"""The languages that can be generated and run."""
 KNOWN_BUT_UNUSED = {"$schema", "format", "key", "licence", "license", "origin", "source_id", "verified"}
 """Keys that say where a plan comes from; the product has no use for them and does not complain."""
 
@@ -55,17 +55,21 @@ def _one_line(text: str) -> str:
     return text
 
 
-def _identifier(name: str) -> str:
-    if not name.isidentifier() or keyword.iskeyword(name):
-        raise ValueError(f"{quoted(name)} is not a name that Python code can define")
+def _identifier(name: str, info: ValidationInfo) -> str:
+    # The language stands before; where it is unknown, that is what is told.
+    language = language_named(info.data.get("language", "python")) or PYTHON
+    word = name if language is PYTHON else name.replace("$", "_")
+    if not word.isidentifier() or (language is PYTHON and keyword.iskeyword(name)):
+        raise ValueError(f"{quoted(name)} is not a name that {language.title} code can define")
     return name
 
 
-def _language(name: str) -> str:
-    known = name.casefold() or "python"
-    if known not in LANGUAGES:
-        raise ValueError(f"{quoted(name)} cannot be generated yet; known: {', '.join(LANGUAGES)}")
-    return known
+def _language(word: str) -> str:
+    """The one name of a language that has several."""
+    language = language_named(word)
+    if language is None:
+        raise ValueError(f"{quoted(word)} is not known here; known are {KNOWN}")
+    return language.name
 
 
 def _tests_of(value: object) -> object:
@@ -106,7 +110,9 @@ class AtomShape(Shape):
     key: Key = Field(description="Names the atom within its plan.")
     name: Annotated[Name, BeforeValidator(_given)] = Field("", description="For people; the key if left out.")
     description: Text = Field("", description="What the generator is told.")
-    language: Annotated[str, BeforeValidator(_given), AfterValidator(_language)] = Field("python")
+    language: Annotated[str, BeforeValidator(_given), AfterValidator(_language)] = Field(
+        "python", description=f"One of {KNOWN}. Tests are run in Python only."
+    )
     entry_point: EntryPoints = Field(default=[], description="Name or names that the target file defines.")
     signature: Text = Field("", description="Checked where it parses as def or class; prompt text otherwise.")
     contract: Text = Field("", description="More to keep to, such as the outline of a class.")

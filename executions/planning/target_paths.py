@@ -6,6 +6,7 @@ import keyword
 import sys
 from collections.abc import Iterable
 
+from executions.languages import PYTHON, Language
 from executions.planning.file_names import CONFTEST, RESERVED_ON_WINDOWS, folded
 from executions.planning.places import Place, quoted
 
@@ -55,11 +56,17 @@ def _unsafe_part(part: str) -> str:
     return ""
 
 
-def unusable_as_module(path: str) -> str:
-    """What makes a safe path no file for generated Python code, or nothing."""
+def unusable_for(language: Language, path: str) -> str:
+    """What makes a safe path no file for generated code in this language, or nothing."""
     name = path.rpartition("/")[2]
-    if not name.endswith(".py"):
-        return "must end with .py"
+    if not name.endswith(language.endings):
+        return (
+            "must end with "
+            + " or ".join(language.endings)
+            + ("" if language is PYTHON else f" for {language.title}")
+        )
+    if language is not PYTHON:
+        return ""
     if folded(name) == CONFTEST:
         return "must not be a conftest.py: pytest would run it, and it could bend every test"
     if path == "__init__.py":

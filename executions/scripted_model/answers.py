@@ -41,6 +41,8 @@ class KnownAtom:
     """Whether it answers its near misses before the reference."""
     marks: tuple[str, ...] = ()
     """Target path, description, signature and name: they tell atoms with equal tests apart."""
+    language: str = "python"
+    """The word that marks its answers."""
     specification: str = ""
     """All that the plan says of it beside its tests; a quotation from it proves nothing about a retry."""
 
@@ -134,6 +136,7 @@ def _atoms_of(plan: Mapping[str, Any], path: Path) -> Iterable[KnownAtom]:
             tests=with_plain_line_ends(tests).strip("\n"),
             reference=with_plain_line_ends(reference),
             marks=tuple(texts[name] for name in MARKS),
+            language=language if isinstance(language := entry.get("language"), str) else "",
             specification="\n".join(texts.values()),
         )
 

@@ -205,10 +205,14 @@ class ScriptedModel:
     def _compose(self, call: _Call, asked: MessagesRequest, fault: Fault | None) -> Answer:
         script, index = call.script, call.index
         if script is None or index is None:
-            code, key = UNKNOWN_CODE, "unknown"
+            code, key, language = UNKNOWN_CODE, "unknown", "python"
         else:
+            language = script.atom.language
             code, key = script.answers[index], f"{script.atom.plan}\0{script.atom.key}\0{index}"
-        text = answer_in_much_prose(code) if fault is Fault.PROSE else answer_text(code, key=key)
+        if fault is Fault.PROSE:
+            text = answer_in_much_prose(code, language=language)
+        else:
+            text = answer_text(code, key=key, language=language)
         stop_reason, output_tokens = "end_turn", tokens_in(text)
         if fault is Fault.REFUSAL:
             text, stop_reason, output_tokens = REFUSAL, "refusal", tokens_in(REFUSAL)

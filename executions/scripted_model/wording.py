@@ -9,7 +9,14 @@ from __future__ import annotations
 import hashlib
 import re
 
-FENCE_WORDS = ("python", "Python", "py", "PYTHON")
+from executions.languages import language_named
+
+FENCE_WORDS = {
+    "python": ("python", "Python", "py", "PYTHON"),
+    "javascript": ("javascript", "js", "JavaScript", "mjs"),
+    "typescript": ("typescript", "ts", "TypeScript", "tsx"),
+}
+"""How models mark a block, by the language that is asked for."""
 OPENINGS = (
     "",
     "",
@@ -55,17 +62,23 @@ If anything fails, send me the output and I will have another look.
 """
 
 
-def answer_text(code: str, *, key: str) -> str:
+def answer_text(code: str, *, key: str, language: str = "python") -> str:
     """`code` in a fenced block; `key` chooses word of the fence and prose."""
     dice = hashlib.sha256(key.encode()).digest()
     opening, closing = OPENINGS[dice[0] % len(OPENINGS)], CLOSINGS[dice[1] % len(CLOSINGS)]
-    word = FENCE_WORDS[dice[2] % len(FENCE_WORDS)]
+    words = _words(language)
+    word = words[dice[2] % len(words)]
     return "\n\n".join(part for part in (opening, _fenced(code, word), closing) if part)
 
 
-def answer_in_much_prose(code: str) -> str:
+def answer_in_much_prose(code: str, *, language: str = "python") -> str:
     """`code` as a talkative model gives it: long prose around it and a shell block before it."""
-    return f"{_LONG_OPENING}\n{_fenced(code, 'python')}\n\n{_LONG_CLOSING}"
+    return f"{_LONG_OPENING}\n{_fenced(code, _words(language)[0])}\n\n{_LONG_CLOSING}"
+
+
+def _words(language: str) -> tuple[str, ...]:
+    known = language_named(language)
+    return FENCE_WORDS[known.name] if known is not None else (language,)
 
 
 def _fenced(code: str, word: str) -> str:

@@ -7,8 +7,15 @@ from datetime import UTC, datetime
 
 from executions.engine.node import ALIVE as NODE_ALIVE
 from executions.engine.node import present_nodes
-from executions.models import AtomRun, Execution, Wave
-from executions.states import ATOM_LEASED, EXECUTION_ENDED, Approval, AtomStatus, ExecutionStatus
+from executions.models import AtomRun, Execution, Gate, Wave
+from executions.states import (
+    ATOM_LEASED,
+    EXECUTION_ENDED,
+    Approval,
+    AtomStatus,
+    ExecutionStatus,
+    GateStatus,
+)
 
 __all__ = ["MOST_ASKED", "NODE_ALIVE", "Asked", "approvals_asked", "no_worker", "why_waiting"]
 
@@ -17,13 +24,15 @@ MOST_ASKED = 100
 
 
 def why_waiting(execution: Execution) -> str:
-    """One sentence; empty when atoms are in flight or nothing is left to do."""
+    """One sentence; empty when atoms or gates are in flight, or nothing is left to do."""
     if execution.status in (ExecutionStatus.PAUSED, ExecutionStatus.PAUSING):
         return execution.status_reason or "paused by a person"
     if execution.status not in (ExecutionStatus.PENDING, ExecutionStatus.RUNNING):
         return ""
     runs = AtomRun.objects.filter(execution=execution)
     if runs.filter(status__in=sorted(ATOM_LEASED)).exists():
+        return ""
+    if Gate.objects.filter(execution=execution, status=GateStatus.RUNNING).exists():
         return ""
     nodes = [node for node in present_nodes() if not node.draining and not node.problem]
     if not nodes:

@@ -9,10 +9,9 @@ from django.db import connection, transaction
 from django.db.models import Max
 
 from executions.engine import dialect
-from executions.engine.context import atom_spec
 from executions.models import Atom, Masterplan
 from executions.planning.graph import build_graph
-from executions.planning.specs import PlanSpec, WaveTest
+from executions.planning.specs import PlanSpec
 from executions.services.errors import InvalidSettings
 from executions.services.settings_of_execution import configure
 
@@ -103,21 +102,3 @@ def _store(plan: PlanSpec, owner: User | None, team: Group | None) -> Masterplan
         batch_size=500,
     )
     return masterplan
-
-
-def plan_spec(masterplan: Masterplan) -> PlanSpec:
-    """The stored plan as planning's value, to be exported."""
-    return PlanSpec(
-        name=masterplan.name,
-        slug=masterplan.slug,
-        description=masterplan.description,
-        instructions=masterplan.instructions,
-        atoms=tuple(atom_spec(atom) for atom in masterplan.atoms.order_by("position")),
-        requires=tuple(masterplan.requires),
-        wave_tests=tuple(WaveTest(one["wave"], one["tests"]) for one in masterplan.wave_tests),
-        acceptance_tests=tuple(masterplan.acceptance_tests),
-        approvals=tuple(masterplan.approvals),
-        defaults=masterplan.defaults,
-        warnings=(),
-        digest=masterplan.digest,
-    )

@@ -33,6 +33,7 @@ _ROWS_OF_EXECUTION = (
     "executions_attempt WHERE execution_id = %s",
     "executions_atomrun WHERE execution_id = %s",
     "executions_wave WHERE execution_id = %s",
+    "executions_gate WHERE execution_id = %s",
     "executions_execution WHERE id = %s",
 )
 """Every table that knows of an execution, children first."""

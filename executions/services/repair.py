@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from executions.engine import dialect, doorbell
+from executions.engine.gates import reopen_gates
 from executions.engine.plan_graph import PlanGraph, plan_graph
 from executions.engine.reopening import (
     Reopening,
@@ -168,6 +169,8 @@ def roll_back(*, execution_id: uuid.UUID, actor: User | None, wave: int, why: st
             revived=len(plan.revive),
         )
         _close_waves(unit, execution, wave)
+        if execution.gates_total:
+            reopen_gates(unit, execution, wave + 1)
         reopen_atoms(unit, execution, runs, plan)
         open_what_may(unit, execution)
         _ring(execution)

@@ -14,7 +14,7 @@ from executions.services.errors import InvalidSettings
 
 DEFAULT_MODEL = "claude-sonnet-5-5"
 SCRIPTED_MODEL = "scripted-sonnet"
-VALIDATORS = ("syntax", "contract", "tests")
+VALIDATORS = ("syntax", "contract", "lint", "types", "tests")
 MOST_CONCURRENCY = 1000
 MOST_ATTEMPTS = 20
 LONGEST_ATTEMPT_S = 24 * 3_600
@@ -81,6 +81,9 @@ def configure(
         attempt_timeout_s=values.get("attempt_timeout_s"),
         execution_timeout_s=values.get("execution_timeout_s"),
         cache=values.get("cache", "on"),
+        # By default nobody has to look for a run to come to its end; what gates find is shown beside it.
+        gate_wave=values.get("gate_wave", "report"),
+        gate_masterplan=values.get("gate_masterplan", "report"),
     )
 
 
@@ -160,6 +163,8 @@ _PARSERS: Mapping[str, Callable[[Any], Any]] = {
     "validators": _validators,
     "cache": _cache,
     "on_dependency_failure": _one_of("block", "continue", "stop"),
+    "gate_wave": _one_of("report", "stop"),
+    "gate_masterplan": _one_of("report", "stop"),
     "on_untested": _one_of("accept", later=("review",)),
     "budget_usd": _budget,
     "seed": _whole(0, 2**63 - 1),

@@ -17,10 +17,11 @@ from executions.engine.node import live_nodes
 from executions.engine.progress import begin
 from executions.engine.transaction import open_transaction
 from executions.generation.prices import PriceKind, price_kind
-from executions.models import Atom, Execution, Masterplan, Wave
+from executions.models import Atom, Execution, Gate, Masterplan, Wave
 from executions.services.errors import StartRefused
+from executions.services.languages_of_plans import refuse_unknown_languages
 from executions.services.settings_of_execution import configure
-from executions.states import Approval
+from executions.states import Approval, GateLevel
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
@@ -45,7 +46,7 @@ def start_execution(
 
     Raises:
         InvalidSettings: a setting cannot be used.
-        StartRefused: live nodes exist and none can run the tests.
+        StartRefused: live nodes exist and none can run the tests, or nothing can judge a language of the plan.
     """
     configuration = configure(settings or {}, plan_defaults=masterplan.defaults, scripted=scripted)
     return store_execution(masterplan=masterplan, actor=actor, configuration=configuration)
@@ -61,6 +62,7 @@ def store_execution(
 ) -> Execution:
     """Store an execution with this configuration, or a fork of another one, and ring. Raises StartRefused."""
     _refuse_without_sandbox(configuration)
+    refuse_unknown_languages(masterplan)
     with transaction.atomic():
         execution = _store(masterplan, actor, configuration, forked_from, forked_at_wave)
         with open_transaction(execution.id) as unit:
@@ -124,6 +126,7 @@ def _store(
     forked_at_wave: int | None,
 ) -> Execution:
     budget = configuration.budget_usd
+    gates = _gates_of(masterplan, configuration)
     execution = Execution.objects.create(
         masterplan=masterplan,
         owner=actor,
@@ -143,6 +146,7 @@ def _store(
         time_limit_s=configuration.execution_timeout_s,
         atoms_total=masterplan.atoms_total,
         atoms_stored=0,
+        gates_total=len(gates),
     )
     sizes = (
         Atom.objects.filter(masterplan=masterplan).order_by("wave").values_list("wave").annotate(Count("pk"))
@@ -159,4 +163,18 @@ def _store(
         ),
         batch_size=500,
     )
+    for gate in gates:
+        gate.execution = execution
+    Gate.objects.bulk_create(gates, batch_size=500)
     return execution
+
+
+def _gates_of(masterplan: Masterplan, configuration: Configuration) -> list[Gate]:
+    """One for each wave and one for the whole; none where nothing is executed, or there is nothing to execute."""
+    if not configuration.runs_tests or masterplan.atoms_total == 0:
+        return []
+    waves = range(1, masterplan.waves_total + 1)
+    return [
+        *(Gate(level=GateLevel.WAVE, wave=number, position=number) for number in waves),
+        Gate(level=GateLevel.MASTERPLAN, position=masterplan.waves_total + 1),
+    ]

@@ -24,5 +24,7 @@ class Candidate:
     """A second test module; only the names of its failed tests ever leave the validator."""
     files: Mapping[str, str] = field(default_factory=dict)
     """The other files of the project so far, path to text."""
+    language: str = "python"
+    """A name or alias of `executions.languages`; one that is not known there is a finding."""
     file_text: str | None = None
     """The whole assembled target file; None when the answer alone is the file."""

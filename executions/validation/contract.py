@@ -28,7 +28,7 @@ def check_contract(file_tree: ast.Module, entry_points: tuple[str, ...], signatu
     default is no breach, since every promised call still works. A function under decorators that the
     signature does not show is not compared: they may change what it takes.
     """
-    bound = dict(_bindings(file_tree.body))
+    bound = dict(bindings(file_tree.body))
     findings = [
         Finding(Severity.ERROR, "entry-point-missing", f"does not define {name} at its top level")
         for name in entry_points
@@ -66,7 +66,7 @@ def _with_bodies(text: str) -> str:
     return "\n".join(lines)
 
 
-def _bindings(body: list[ast.stmt]) -> Iterator[tuple[str, ast.stmt]]:
+def bindings(body: list[ast.stmt]) -> Iterator[tuple[str, ast.stmt]]:
     """Names bound at the top level, the branches of if, try and with included; later ones win."""
     for node in body:
         if isinstance(node, Function | ast.ClassDef):
@@ -83,13 +83,13 @@ def _bindings(body: list[ast.stmt]) -> Iterator[tuple[str, ast.stmt]]:
                     if isinstance(name, ast.Name) and isinstance(name.ctx, ast.Store):
                         yield name.id, node
         elif isinstance(node, ast.If | ast.For | ast.While):
-            yield from _bindings(node.body + node.orelse)
+            yield from bindings(node.body + node.orelse)
         elif isinstance(node, ast.With):
-            yield from _bindings(node.body)
+            yield from bindings(node.body)
         elif isinstance(node, ast.Try):
-            yield from _bindings(node.body + node.orelse + node.finalbody)
+            yield from bindings(node.body + node.orelse + node.finalbody)
             for handler in node.handlers:
-                yield from _bindings(handler.body)
+                yield from bindings(handler.body)
         elif isinstance(node, ast.stmt) and type(node).__name__ == "TypeAlias":  # `type X = …`, 3.12
             yield node.name.id, node  # type: ignore[attr-defined]
 

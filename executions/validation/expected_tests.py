@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import ast
 import warnings
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Literal
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
@@ -23,6 +24,12 @@ class ExpectedTests:
     """pytest costs twenty times as much, so it runs only what the own runner does not understand."""
     plan: tuple[tuple[str, str, str], ...]
     """For the own runner, in order: (kind, class or "", function); kind is function, unittest or plain."""
+    bodies: Mapping[str, Function] = field(default_factory=dict, repr=False, compare=False)
+    """The function behind each id."""
+    known_classes: frozenset[str] = frozenset()
+    """Test classes all of whose bases are in the module or unittest's own."""
+    tree: ast.Module = field(default_factory=lambda: ast.Module([], []), repr=False, compare=False)
+    """The module that `bodies` are parts of."""
 
 
 class UnreadableTests(ValueError):
@@ -50,6 +57,8 @@ class _Reading:
         self.classes = {node.name: node for node in tree.body if isinstance(node, ast.ClassDef)}
         self.needs_pytest = _mentions_pytest(tree)
         self.plan: dict[str, tuple[str, str, str]] = {}
+        self.bodies: dict[str, Function] = {}
+        self.known: set[str] = set()
 
     def result(self) -> ExpectedTests:
         for node in self.tree.body:
@@ -60,30 +69,39 @@ class _Reading:
             elif not isinstance(node, ast.Import | ast.Expr | ast.Assert | ast.Pass):
                 self._other(node)
         runner: Literal["own", "pytest"] = "pytest" if self.needs_pytest else "own"
-        return ExpectedTests(tuple(self.plan), runner, tuple(self.plan.values()))
+        return ExpectedTests(
+            tuple(self.plan),
+            runner,
+            tuple(self.plan.values()),
+            self.bodies,
+            frozenset(self.known),
+            self.tree,
+        )
 
     def _function(self, node: Function) -> None:
         if node.name.startswith(_XUNIT_HOOKS):
             self.needs_pytest = True
         elif node.name.startswith("test"):
-            self._expect("function", "", node.name)
+            self._expect("function", "", node.name, node)
             if isinstance(node, ast.AsyncFunctionDef) or _takes_anything(node, receiver=False):
                 self.needs_pytest = True
 
     def _class(self, node: ast.ClassDef) -> None:
         is_unittest, bases_known = self._bases(node, frozenset())
+        if bases_known:
+            self.known.add(node.name)
         methods = self._methods(node, frozenset())
         tests = [name for name in methods if name.startswith("test")]
         if is_unittest:
             for name in sorted(tests):  # unittest's own order
-                self._expect("unittest", node.name, name)
+                self._expect("unittest", node.name, name, methods[name])
             self.needs_pytest |= not bases_known
         elif node.name.startswith("Test"):
             if "__init__" in methods or "__new__" in methods:
                 self.needs_pytest = True  # pytest skips such a class, with a warning
                 return
             for name in tests:
-                self._expect("plain", node.name, name)
+                self._expect("plain", node.name, name, methods[name])
             hooks = any(name.startswith(_XUNIT_HOOKS) for name in methods)
             fixtures = any(_takes_anything(methods[name], receiver=True) for name in tests)
             nested = any(isinstance(item, ast.ClassDef) for item in node.body)
@@ -136,8 +154,10 @@ class _Reading:
             hidden = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
             self.needs_pytest |= any(isinstance(inner, hidden) for inner in ast.walk(node))
 
-    def _expect(self, kind: str, owner: str, name: str) -> None:
-        self.plan[f"{owner}::{name}" if owner else name] = (kind, owner, name)
+    def _expect(self, kind: str, owner: str, name: str, body: Function) -> None:
+        test = f"{owner}::{name}" if owner else name
+        self.plan[test] = (kind, owner, name)
+        self.bodies[test] = body
 
 
 def _mentions_pytest(tree: ast.Module) -> bool:

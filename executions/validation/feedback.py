@@ -24,16 +24,19 @@ def clean(text: str, limit: int = MAX_MESSAGE) -> str:
 def bounded(findings: list[Finding]) -> list[Finding]:
     """The findings with their messages cleaned; beyond 6,000 characters only rule and number remain."""
     kept: list[Finding] = []
-    left, dropped = MAX_ALL, 0
+    dropped: list[Severity] = []
+    left = MAX_ALL
     for finding in findings:
         message = clean(finding.message)
         if kept and len(message) > left:
-            dropped += 1
+            dropped.append(finding.severity)
             continue
         left -= len(message)
         kept.append(replace(finding, message=message))
     if dropped:
-        kept.append(Finding(Severity.ERROR, "more-findings", f"{dropped} more findings are not shown"))
+        # As heavy as the heaviest of them: notes that are left out make no rejection.
+        heaviest = min(dropped, key=list(Severity).index)
+        kept.append(Finding(heaviest, "more-findings", f"{len(dropped)} more findings are not shown"))
     return kept
 
 

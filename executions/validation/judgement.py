@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import re
 import signal
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from executions.findings import Finding, Severity
 from executions.validation.expected_tests import ExpectedTests
+from executions.validation.outside import Outside
+from executions.validation.outside_judgement import OutsideJudgement, compare_outside
 from executions.validation.sandbox.isolation import SandboxResult, SandboxUnavailable
 from executions.validation.sandbox.limits import Limits
 from executions.validation.sandbox.reports import Reported
+
+_TRICKS = {
+    "always-equal": "{} compares an object that equals everything",
+    "patched-runner": "replaces parts of what runs and judges the tests",
+    "rewritten-tests": "changes the code of the tests",
+}
+_NUMBER = re.compile("-?[0-9]{1,9}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,18 +31,25 @@ class Judgement:
     passed: tuple[str, ...]
     failed: tuple[str, ...]
     total: int
+    undecided: frozenset[str] = frozenset()
+    """Tests of a run that came to its end, some of whose values can only be compared inside."""
 
 
 def judge(
-    result: SandboxResult, expected: ExpectedTests, limits: Limits, line_of: Callable[[int], int | None]
+    result: SandboxResult,
+    expected: ExpectedTests,
+    limits: Limits,
+    line_of: Callable[[int], int | None],
+    outside: Outside,
 ) -> Judgement:
-    """`line_of` turns a line of the target file into one of the answer.
+    """`line_of` turns a line of the target file into one of the answer; `outside` is what went into the sandbox.
 
     Passed needs: each expected test reported exactly once and passed, nothing skipped, the epilogue reached,
-    every planted test failed, no trick noticed. Raises SandboxUnavailable when the test process broke before
-    any generated code was loaded.
+    every planted test failed, no trick noticed, every comparison that is decided outside held, and none of those
+    missing that a passed test cannot have gone without. Raises SandboxUnavailable when the test process broke
+    before any generated code was loaded.
     """
-    return _Judging(result, expected, limits, line_of).judgement()
+    return _Judging(result, expected, limits, line_of, outside).judgement()
 
 
 @dataclass(slots=True)
@@ -41,9 +58,11 @@ class _Judging:
     expected: ExpectedTests
     limits: Limits
     line_of: Callable[[int], int | None]
+    outside: Outside
     findings: list[Finding] = field(default_factory=list)
     outcomes: dict[str, Reported] = field(default_factory=dict)
     twice: set[str] = field(default_factory=set)
+    compared: OutsideJudgement = field(default_factory=OutsideJudgement)
 
     def judgement(self) -> Judgement:
         lines = self.result.report.lines
@@ -59,14 +78,25 @@ class _Judging:
                 if line.test in self.outcomes:
                     self.twice.add(line.test)
                 self.outcomes[line.test] = line
+        self.compared = compare_outside(lines, self.outside)
         self._tricks()
         if not self.findings:
             self._ending()
             self._loading()
             self._results()
-        passed = tuple(test for test in self._tests() if self.outcomes[test].outcome == "passed")
+        passed = tuple(test for test in self._tests() if self._has_passed(test))
         failed = tuple(test for test in self._all_ids() if test not in passed)
-        return Judgement(self.findings, passed, failed, len(passed) + len(failed))
+        undecided = frozenset(self.compared.not_plain if self._complete() else ())
+        return Judgement(self.findings, passed, failed, len(passed) + len(failed), undecided)
+
+    def _has_passed(self, test: str) -> bool:
+        return self.outcomes[test].outcome == "passed" and test not in self.compared.failed
+
+    def _complete(self) -> bool:
+        """Whether the run came to its end and nothing in it is unbelievable."""
+        return self.result.report.finished and not any(
+            finding.severity is Severity.CRITICAL for finding in self.findings
+        )
 
     def _tricks(self) -> None:
         """Whatever makes the whole run unbelievable. Nothing else is reported beside it."""
@@ -75,15 +105,21 @@ class _Judging:
             self._critical("forged-result", f"interferes with the report of its own tests: {report.voided}")
         elif self.result.killed_for == "report":
             self._critical("forged-result", "interferes with the report of its own tests: it is far too long")
+        elif self.compared.forged:
+            self._critical(
+                "forged-result", f"interferes with the report of its own tests: {self.compared.forged}"
+            )
         elif self.twice:
             self._critical(
                 "forged-result", "interferes with the report of its own tests: a test is reported twice"
             )
         for line in report.lines:
             if line.kind == "trick":
-                self._critical(
-                    "always-equal", f"{line.test or 'a test'} compares an object that equals everything"
-                )
+                said = _TRICKS.get(line.outcome)
+                if said is None:
+                    self._critical("forged-result", "interferes with the report: it holds an unknown finding")
+                else:
+                    self._critical(line.outcome, said.format(line.test or "a test"))
                 return
         if report.finished and not report.voided:
             for test in self.result.planted:
@@ -104,7 +140,11 @@ class _Judging:
                 f"took longer than {self.limits.outer_seconds:g} s and stopped its monitor{where}",
             ),
             "memory": ("memory-limit", f"used more than {self.limits.memory_of_all >> 20} MB{where}"),
-            "disk": ("disk-limit", f"wrote more than {self.limits.scratch_size >> 20} MB of files{where}"),
+            "processes": ("process-limit", f"started more than {self.limits.processes} processes{where}"),
+            "disk": (
+                "disk-limit",
+                f"wrote more than {self.limits.scratch_size >> 20} MB of files, or too many{where}",
+            ),
             "output": ("output-limit", f"printed more than {self.limits.output_total >> 20} MB{where}"),
             "lost": ("sandbox-lost", f"ended the run without a result{where}"),
         }
@@ -147,12 +187,12 @@ class _Judging:
                     f"used more than {self.limits.address_space >> 20} MB while it was imported",
                 )
             else:
-                self._critical("import-failed", f"the tests cannot import it: {line.message}", line)
+                self._critical("import-failed", f"the tests cannot import it: {self._placed(line)}", line)
 
     def _results(self) -> None:
         for line in self.result.report.lines:
             if line.kind == "problem":
-                self._error("test-failed", f"{line.test}: {line.message}", line)
+                self._error("test-failed", f"{line.test}: {self._placed(line)}", line)
         rules = {
             "failed": "test-failed",
             "exit": "exit-in-test",
@@ -161,15 +201,25 @@ class _Judging:
         }
         for test in self._tests():
             line = self.outcomes[test]
+            if test in self.compared.failed:
+                # Whatever it did afterwards: there the test would have ended.
+                self._error("test-failed", f"{test}: {self.compared.failed[test]}")
+                continue
             if line.outcome == "passed":
+                missing_values = self._missing_values(line)
+                if missing_values:
+                    self._critical("forged-result", f"{test} is reported as passed without {missing_values}")
                 continue
             rule = rules.get(line.outcome, "test-failed")
             message = {
                 "exit": f"{test}: ends the program ({line.message})",
                 "memory": f"{test}: used more than {self.limits.address_space >> 20} MB",
                 "skipped": f"{test}: was skipped ({line.message})",
-            }.get(line.outcome, f"{test}: {line.message}")
+            }.get(line.outcome, f"{test}: {self._placed(line)}")
             self._error(rule, message, line)
+        for test in self.compared.failed:
+            if test not in self.outcomes:  # it never came to its end, as `_ending` says
+                self._error("test-failed", f"{test}: {self.compared.failed[test]}")
         explained = bool(self.findings)
         missing = [test for test in self.expected.ids if test not in self._bases()]
         if missing and not explained:
@@ -184,12 +234,33 @@ class _Judging:
         if not self.findings and any(test not in self.outcomes for test in self.result.planted):
             self._critical("not-trustworthy", "changes how tests are judged: the planted ones did not run")
 
+    def _missing_values(self, line: Reported) -> str:
+        """What a test that is reported as passed cannot have passed without, in the author's words."""
+        test = base_name(line.test)
+        missing = sorted(
+            self.outside.required.get(test, frozenset()) - self.compared.seen.get(line.test, set())
+        )
+        if missing:
+            return f"having come to `{self.outside.comparisons[missing[0]].text[:200]}`"
+        held = {int(number) for number in line.message.split(",") if _NUMBER.fullmatch(number)}
+        lines = self.outside.required_lines.get(test, frozenset()) - held
+        if not lines:
+            return ""
+        first = min(lines, key=lambda number: (number < 0, number))
+        statement = self.outside.statement(abs(first))[:200]
+        return f"having come to `{statement}`" if first > 0 else f"having come to the end of `{statement}`"
+
+    def _placed(self, line: Reported) -> str:
+        """The message with the author's statement that it came from."""
+        statement = self.outside.statement(line.at)
+        return f"{line.message} (at `{statement[:200]}`)" if statement else line.message
+
     def _tests(self) -> list[str]:
         """Reported tests but the planted ones."""
         return [test for test in self.outcomes if test not in self.result.planted]
 
     def _bases(self) -> set[str]:
-        return {_base(test) for test in self._tests()}
+        return {base_name(test) for test in self._tests()}
 
     def _all_ids(self) -> list[str]:
         reported = self._tests()
@@ -219,6 +290,6 @@ class _Judging:
         self.findings.append(Finding(severity, rule, message, number))
 
 
-def _base(test: str) -> str:
+def base_name(test: str) -> str:
     """`test_x[1-2]` is one of `test_x`."""
     return test.partition("[")[0]

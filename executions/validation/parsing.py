@@ -12,17 +12,34 @@ from executions.findings import Finding, Severity
 # By its documentation ast.parse may crash the interpreter on nested input. The tokenizer stops at 200
 # brackets and the parser at 6,000 steps; what remains are long operator chains, and those need many bytes.
 # Below this size even a chain over the whole text ends in a clean error (measured up to 60,000 operators).
-_SMALL = 16 * 1024
+SMALL = 16 * 1024
+"""Characters of a text that this process parses by itself."""
 _PARSE_SECONDS = 5
 
 _TRY_TO_PARSE = """
-import sys, warnings
+import os, sys, threading, warnings
+try:
+    import resource
+    resource.setrlimit(resource.RLIMIT_AS, (1 << 30, 1 << 30))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+except (ImportError, ValueError, OSError):
+    pass  # not every system has it; the clock outside remains
 warnings.simplefilter("ignore")
 text = sys.stdin.buffer.read().decode()
-try:
-    compile(text, "answer", "exec", dont_inherit=True)
-except SyntaxError:
-    pass
+def attempt():
+    try:
+        compile(text, "answer", "exec", dont_inherit=True)
+    except SyntaxError:
+        pass
+    except BaseException:
+        os._exit(1)
+    os._exit(0)
+# Less stack than any thread of the parent has: what is survived here is survived there.
+threading.stack_size(1 << 20)
+thread = threading.Thread(target=attempt)
+thread.start()
+thread.join()
+os._exit(1)
 """
 
 
@@ -31,7 +48,7 @@ def parse(text: str) -> ast.Module | Finding:
 
     A text above 16 kB is first tried by a child interpreter, so that a crash is the child's.
     """
-    if len(text) > _SMALL and not _child_survives(text):
+    if len(text) > SMALL and not _child_survives(text):
         return Finding(Severity.CRITICAL, "cannot-be-parsed", "is nested too deeply to be parsed")
     try:
         with warnings.catch_warnings():

@@ -12,10 +12,11 @@ def answer_lines(file_tree: ast.Module, answer_tree: ast.Module) -> dict[int, in
     """
     places: dict[str, ast.stmt] = {}
     for node in answer_tree.body:
-        places.setdefault(ast.dump(node), node)
+        if (written := _written(node)) is not None:
+            places.setdefault(written, node)
     lines: dict[int, int] = {}
     for node in file_tree.body:
-        original = places.get(ast.dump(node))
+        original = places.get(_written(node) or "")
         if original is None:
             continue
         first, last = _first_line(node), node.end_lineno or node.lineno
@@ -23,6 +24,13 @@ def answer_lines(file_tree: ast.Module, answer_tree: ast.Module) -> dict[int, in
         # Assembly keeps what stands inside a statement as it is, so one shift serves all of its lines.
         lines |= {line: line + shift for line in range(first, last + 1)}
     return lines
+
+
+def _written(node: ast.stmt) -> str | None:
+    try:
+        return ast.dump(node)
+    except RecursionError:
+        return None  # deeper than Python follows it: its lines are told by no number
 
 
 def _first_line(node: ast.stmt) -> int:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 
 from executions.findings import Finding, Severity
+from executions.languages import PYTHON, Language
+from executions.validation.identifiers import misleading_name, python_names
 
 MAX_SOURCE_BYTES = 64 * 1024
 
@@ -15,10 +17,11 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 _CODING_LINE = re.compile(r"^[ \t\f]*#.*?coding[:=][ \t]*([-\w.]+)")
 
 
-def read_text(source: str | bytes) -> str | Finding:
+def read_text(source: str | bytes, language: Language = PYTHON) -> str | Finding:
     """The answer as text, or the finding that says why it is none.
 
-    Strict UTF-8, at most 64 kB, no NUL, no bidirectional control, no lone surrogate, no other coding line.
+    Strict UTF-8, at most 64 kB, no NUL, no bidirectional control, no lone surrogate; in Python no other coding line, and
+    no misleading names (of other languages their parser tells the names).
     """
     if isinstance(source, str):
         surrogate = _SURROGATE.search(source)
@@ -47,12 +50,14 @@ def read_text(source: str | bytes) -> str | Finding:
     if bidi:
         name = f"U+{ord(bidi.group()):04X}"
         return _rejected("text-bidi", f"holds the bidirectional control {name}", text, bidi.start())
-    for number, head in enumerate(text.splitlines()[:2], start=1):
+    for number, head in enumerate(text.splitlines()[:2] if language is PYTHON else (), start=1):
         coding = _CODING_LINE.match(head)
         if coding and coding.group(1).lower().replace("_", "-") not in ("utf-8", "utf8"):
             return Finding(
                 Severity.CRITICAL, "text-encoding", f"names the encoding {coding.group(1)[:40]}", number
             )
+    if language is PYTHON and not text.isascii():
+        return misleading_name(python_names(text)) or text
     return text
 
 

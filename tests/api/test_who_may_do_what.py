@@ -52,6 +52,7 @@ DOORS = (
     Door("executions", "GET", 200, (*READ, "outsider")),
     Door("execution", "GET", 200, READ),
     Door("execution-waves", "GET", 200, READ),
+    Door("execution-gates", "GET", 200, READ),
     Door("execution-atoms", "GET", 200, READ),
     Door("execution-atom", "GET", 200, READ),
     Door("execution-events", "GET", 200, READ),
@@ -66,6 +67,7 @@ DOORS = (
     Door("execution-rollback", "POST", 409, WRITE),
     Door("execution-code", "POST", 409, WRITE),
     Door("execution-approve", "POST", 400, WRITE),
+    Door("execution-judge", "POST", 409, WRITE),
     Door("nodes", "GET", 200, ("staff",), unseen=403),
 )
 BODIES: dict[str, dict[str, Any]] = {

@@ -13,7 +13,7 @@ from playwright.async_api import BrowserContext, Page, async_playwright, expect
 from executions.findings import Finding, Severity
 from executions.models import Execution
 from tests.dashboard.conftest import HOSTILE, OVERRIDE, hostile_plan, reject
-from tests.engine.by_hand import claim_one, start, succeed_all
+from tests.engine.by_hand import claim_one, fail_the_gate, start, succeed_all
 from tests.live.socket_client import cookie_of, off_loop
 from tests.live.web_process import WebProcess
 from tests.plans import layers, plan
@@ -168,3 +168,23 @@ async def test_the_theme_is_remembered_and_the_grid_is_walked_by_keys(
     await expect(page.locator("[data-readout]")).to_have_text("a1.1 pending, wave 1")
     await page.keyboard.press("Tab")
     await expect(page.locator(".cell:focus")).to_have_count(0)
+
+
+async def test_a_gate_that_ends_is_told_on_the_page_with_what_it_found(
+    browser: Callable[..., Any], web: WebProcess
+) -> None:
+    user, watched = await browser("ada")
+    execution: Execution = await off_loop(lambda: start(plan(*layers(2)), owner=user, validators="full"))
+    page = await watched.open(f"{web.url}/executions/{execution.pk}/")
+    await expect(page.locator("#gates [data-gate='1'] [data-status]")).to_have_text("pending")
+    await off_loop(lambda: succeed_all(execution))
+
+    await off_loop(lambda: fail_the_gate(execution, f"import pkg.a: {HOSTILE}"))
+
+    await expect(page.locator("#gates [data-gate='1'] [data-status]")).to_have_text(
+        "failed", timeout=PATIENCE_MS
+    )
+    await expect(page.locator("#gates [data-gate='1'] pre")).to_have_text(f"import pkg.a: {HOSTILE}")
+    await expect(page.locator("#gates")).to_contain_text("0 of 2 passed, 1 failed")
+    await expect(page.locator("[data-live=log]")).to_contain_text("gate failed: 1 of 2 tests, 1 finding")
+    assert watched.complaints == []

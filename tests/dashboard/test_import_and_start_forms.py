@@ -187,3 +187,10 @@ def test_roles_decide_who_stores_and_who_starts(visitor: Callable[..., Visitor])
         assert started.status_code == (302 if may_start else 403)
         links = Page(one.client.get("/masterplans/")).addresses(NEW)
         assert bool(links) is may_store
+
+
+def test_what_is_not_tested_is_said_before_the_start(ada: Visitor) -> None:
+    script = {"key": "web", "language": "js", "target_path": "web/a.js", "entry_point": "f"}
+    masterplan = start(plan(adder("one"), script), owner=ada.user).masterplan
+    page = Page(ada.client.get(f"/masterplans/{masterplan.pk}/start/"))
+    assert "1 atom in JavaScript: only its syntax is checked, its tests are not run." in page.text

@@ -7,6 +7,7 @@ import uuid
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
@@ -23,6 +24,7 @@ from executions.engine.calls import (
     RecordIntent,
 )
 from executions.engine.claims import Claim, ClaimedAtom, Release
+from executions.engine.gate_changes import RecordGate
 from executions.engine.ledger import Change, write_changes
 from executions.engine.transaction import open_transaction
 from executions.engine.verdicts import RecordVerdict
@@ -33,6 +35,7 @@ from executions.planning.format import load_document
 from executions.services.masterplans import store_masterplans
 from executions.services.start import start_execution
 from executions.states import ATOM_ENDED, ATTEMPT_COUNTED, CallOutcome
+from executions.validation.levels.verdict import GateVerdict
 
 R = TypeVar("R")
 COST = 700
@@ -40,7 +43,8 @@ RESERVED = 1_000
 
 
 def start(plan: dict[str, Any], *, owner: Any = None, **settings: Any) -> Execution:
-    """Store a plan and start an execution of it; nothing runs yet."""
+    """Store a plan and start an execution of it; nothing runs yet. Without tests unless told: gates need a sandbox."""
+    settings.setdefault("validators", "syntax,contract")
     masterplan = store_masterplans(load_document(plan, origin="test"), owner=owner)[0]
     return start_execution(masterplan=masterplan, actor=owner, settings=settings)
 
@@ -197,6 +201,16 @@ def succeed_all(execution: Execution) -> None:
         for claim in claims:
             Hand(claim, execution.config["max_attempts"]).attempt(passed=True)
     execution.refresh_from_db()
+
+
+def fail_the_gate(execution: Execution, message: str, *, stops: bool = False) -> None:
+    """Claim the next gate, of which one of two tests fails with this message."""
+    claim = replace(claiming(0), gate_room=lambda: 1)
+    write(claim)
+    (gate,) = claim.gates
+    assert gate.execution_id == execution.id
+    found = Finding(Severity.ERROR, "test-failed", message)
+    write(RecordGate(gate, GateVerdict((found,), 1, 2, "isolated", 12.0, 3.0), "", stops))
 
 
 def expire_leases(execution: Execution) -> None:

@@ -180,7 +180,7 @@ def test_atoms_of_a_pausing_or_paused_execution_are_not_claimed() -> None:
 
 @pytest.mark.django_db
 def test_a_runner_that_cannot_execute_leaves_what_needs_a_sandbox_and_takes_the_rest() -> None:
-    tested = start(plan(adder("a"), name="tested"))
+    tested = start(plan(adder("a"), name="tested"), validators="full")
     static = start(plan(adder("b"), name="static"), validators="syntax")
 
     claims = write(claiming(can_execute=False))

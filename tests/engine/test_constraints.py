@@ -10,7 +10,7 @@ import pytest
 from django.contrib.auth.models import User
 from django.db import IntegrityError, models, transaction
 
-from executions.models import Atom, AtomRun, Attempt, Call, Event, Execution, Issue, Masterplan, Wave
+from executions.models import Atom, AtomRun, Attempt, Call, Event, Execution, Gate, Issue, Masterplan, Wave
 from tests.engine.by_hand import claim_one, start
 from tests.plans import adder, layers, plan
 
@@ -21,7 +21,7 @@ NOW = datetime(2026, 11, 24, tzinfo=UTC)
 def _again(row: models.Model, **changes: Any) -> None:
     """Store a copy of a row with some fields changed."""
     row.pk = None
-    if isinstance(row, Execution | AtomRun | Attempt | Call | Masterplan):
+    if isinstance(row, Execution | AtomRun | Attempt | Call | Gate | Masterplan):
         row.pk = type(row)._meta.pk.get_default()
     row._state.adding = True
     for name, value in changes.items():
@@ -73,6 +73,10 @@ REFUSED: dict[str, list[Callable[[], None]]] = {
     ],
     "execution_stored_within_total": [_set(Execution, atoms_stored=5)],
     "execution_passed_within_total": [_set(Execution, attempts_passed=1)],
+    "execution_gates_within_total": [
+        _set(Execution, gates_passed=3),
+        _set(Execution, gates_due=1, gates_failed=2),
+    ],
     "execution_wave_within_total": [_set(Execution, current_wave=2)],
     "wave_number_once": [_copy(Wave)],
     "wave_number_from_1": [_set(Wave, number=0)],
@@ -108,6 +112,20 @@ REFUSED: dict[str, list[Callable[[], None]]] = {
     "issue_ordinal_once": [_copy(Issue)],
     "event_seq_once": [_copy(Event)],
     "event_seq_from_1": [_set(Event, seq=0)],
+    "gate_position_once": [_copy(Gate)],
+    "gate_status_known": [_set(Gate, status="open")],
+    "gate_of_a_wave_or_the_plan": [
+        _set(Gate, level="file"),
+        _set(Gate, level="masterplan", wave=1),
+        _set(Gate, level="wave", wave=None),
+        _set(Gate, level="wave", wave=2, position=1),
+    ],
+    "gate_leased_when_running": [
+        _set(Gate, status="running"),
+        _set(Gate, status="running", lease_owner="me"),
+        _set(Gate, status="ready", lease_owner="me", lease_until=NOW),
+    ],
+    "gate_ended_at_set": [_set(Gate, status="passed"), _set(Gate, **ENDED)],
 }
 """For each constraint of ours, changes that it must refuse."""
 
@@ -121,13 +139,14 @@ OURS: tuple[type[models.Model], ...] = (
     Call,
     Issue,
     Event,
+    Gate,
 )
 
 
 @pytest.fixture
 def _rows() -> None:
-    """An execution with two atoms, one of them leased, with an open attempt that has an open call and an issue."""
-    execution = start(plan(*layers(2)))
+    """An execution with two atoms, one of them leased, with an open attempt that has an open call and an issue; two gates."""
+    execution = start(plan(*layers(2)), validators="full")
     hand = claim_one(execution, "a1.0")
     hand.intend()
     AtomRun.objects.exclude(key="a1.0").delete()

@@ -28,7 +28,7 @@ def _plan() -> dict[str, object]:
 def test_its_own_file_holds_all_it_builds_on_there_the_other_files_only_where_tests_run(
     validators: str, files: dict[str, str]
 ) -> None:
-    execution = start(_plan(), validators=validators)
+    execution = start(_plan(), validators=validators, schedule="flow")
     for key in ("a", "b"):
         claim_one(execution, key).attempt(passed=True)
 

@@ -491,7 +491,7 @@ def test_findings_that_no_database_can_store_as_they_are_reach_the_next_prompt(
     value = plan(atom)
     miss = {**wrong(atom), "code": code}
     with asked(settings, ModelInProcess(scratch, value, [miss])):
-        execution = start(value)
+        execution = start(value, validators="full")
 
         run_to_rest(execution)
 

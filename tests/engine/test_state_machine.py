@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -90,16 +91,7 @@ class Worker:
         return True
 
     def _persons_verdict(self, passes: bool) -> RecordVerdict:
-        verdict = self.hand.verdict(passed=passes)
-        return RecordVerdict(
-            **{
-                name: getattr(verdict, name)
-                for name in RecordVerdict.__slots__
-                if name not in ("kind", "number")
-            },
-            kind=AttemptKind.PERSON,
-            number=self.number,
-        )
+        return replace(self.hand.verdict(passed=passes), kind=AttemptKind.PERSON, number=self.number)
 
 
 class Steering(RuleBasedStateMachine):

@@ -88,7 +88,12 @@ ATOM_PROBLEMS: list[tuple[dict[str, Any], str]] = [
         {"hidden_tests": "\n  x = 1\ny"},
         ".hidden_tests: does not parse: unexpected indent (line 2 of the tests)",
     ),
-    ({"language": "rust"}, '.language: "rust" cannot be generated yet; known: python'),
+    (
+        {"language": "rust"},
+        '.language: "rust" is not known here; known are python, javascript, typescript',
+    ),
+    ({"language": "js"}, ".target_path: must end with .js or .mjs or .cjs or .jsx for JavaScript"),
+    ({"language": "TS", "entry_point": "a-b"}, '"a-b" is not a name that TypeScript code can define'),
     (
         {"entry_point": "not a name"},
         '.entry_point[0]: "not a name" is not a name that Python code can define',
@@ -159,6 +164,19 @@ def test_keys_whose_test_files_would_collide_are_refused(other: str) -> None:
     atoms = [atom_of("a-b", target_path="x.py", tests=""), atom_of(other, target_path="y.py", tests="")]
     (problem,) = problems_of({"name": "p", "atoms": atoms})
     assert 'with "a-b": choose another key' in problem
+
+
+def test_two_atoms_with_one_entry_point_in_one_file_are_refused_with_both_places() -> None:
+    first = atom_of("a", target_path="pkg/shared.py", entry_point=["one", "same"])
+    second = atom_of("b", target_path="pkg/shared.py", entry_point="same")
+    elsewhere = atom_of("c", entry_point="same")
+
+    (problem,) = problems_of({"masterplans": [{"name": "p", "atoms": [elsewhere, first, second]}]})
+
+    assert problem == (
+        'masterplans[0].atoms[2] ("b").entry_point: "same" is already an entry point in "pkg/shared.py", of atoms[1]'
+        ' ("a"): atoms that share a file each bind names of their own'
+    )
 
 
 def test_a_key_too_long_for_its_test_file_is_refused() -> None:

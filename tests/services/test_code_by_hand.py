@@ -42,7 +42,7 @@ STATIC = {"validators": "syntax,contract"}
 def failed(scratch: Path, settings: Any) -> Any:
     """`a` has failed with its tests, `b` and `c` are blocked behind it; and the model, which goes on answering."""
     with asked(settings, ModelInProcess(scratch, CHAIN, [wrong(A, number) for number in (1, 2, 3)])) as model:
-        execution = start(CHAIN, max_attempts=2, cache="off")
+        execution = start(CHAIN, max_attempts=2, cache="off", validators="full")
         run_to_rest(execution)
         assert statuses(execution) == {"a": "failed", "b": "blocked", "c": "blocked"}
         yield execution, model

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import uuid
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -12,24 +13,31 @@ from hypothesis import HealthCheck, Phase, given
 from hypothesis import settings as examples
 from hypothesis import strategies as st
 
+from executions.engine.gate_changes import RecordGate, RecordGateDeath, ReleaseGate
+from executions.engine.gate_claims import ClaimedGate
+from executions.engine.ledger import Change, LeaseLost
 from executions.engine.plan_graph import plan_graph
 from executions.engine.reconciler import take_back
-from executions.models import AtomRun, Attempt, Call, Execution
+from executions.findings import Finding, Severity
+from executions.models import AtomRun, Attempt, Call, Execution, Gate
 from executions.services.approvals import approve
 from executions.services.consistency import check_all
 from executions.services.control import cancel_execution, pause_execution, resume_execution
 from executions.services.errors import InvalidRequest, NotFound
 from executions.services.fork import fork_execution
+from executions.services.gates import judge_again
 from executions.services.repair import retry_atoms, roll_back
 from executions.services.review import supply_code
 from executions.states import (
     ATOM_TRANSITIONS,
     ATTEMPT_TRANSITIONS,
+    GATE_TRANSITIONS,
     WAVE_TRANSITIONS,
     AttemptKind,
     CallOutcome,
     WrongState,
 )
+from executions.validation.levels.verdict import GateVerdict
 from tests.engine.by_hand import Hand, assert_counters_equal_rows, claiming, expire_leases, start, write
 from tests.engine.test_random_runs import watch_moves
 from tests.plans import adder, plan
@@ -61,6 +69,8 @@ STEPS = st.lists(
                     "cancel",
                 ),
                 *("retry", "retry with dependents", "retry failed", "roll back", "fork", "review", "approve"),
+                *(["pass all"] * 2 + ["take a gate"] * 3 + ["pass the gate"] * 2),
+                *("fail the gate", "stop at the gate", "release the gate", "lose the gate", "judge again"),
             ]
         ),
         st.integers(0, 5),
@@ -76,6 +86,7 @@ class History:
     def __init__(self, execution: Execution) -> None:
         self.executions = [execution]
         self.hands: list[Hand] = []
+        self.gates: list[ClaimedGate] = []
 
     def step(self, what: str, number: int) -> None:
         execution = self.executions[number % len(self.executions)]
@@ -83,12 +94,41 @@ class History:
             with transaction.atomic():
                 if what == "claim":
                     self.hands += [Hand(claim, 2) for claim in write(claiming(1 + number % 3))]
+                elif what == "pass all":
+                    self.hands += [Hand(claim, 2) for claim in write(claiming())]
+                    for _ in range(len(self.hands)):
+                        self._work("pass", 0)
+                elif what == "take a gate":
+                    claim = dataclasses.replace(claiming(0), gate_room=lambda: 1 + number % 2)
+                    write(claim)
+                    self.gates += claim.gates
+                elif what.endswith("the gate"):
+                    self._judge(what, number)
                 elif what in ("pass", "reject", "fault", "give up", "intend", "release", "abort"):
                     self._work(what, number)
                 else:
                     self._steer(execution, what, number)
         except (WrongState, InvalidRequest, NotFound):
             pass  # refused: then nothing has changed
+
+    def _judge(self, what: str, number: int) -> None:
+        if not self.gates:
+            return
+        gate = self.gates.pop(number % len(self.gates))
+        row = Gate.objects.get(pk=gate.gate_id)
+        wrong = GateVerdict.of(Finding(Severity.ERROR, "test-failed", "it is wrong"))
+        changes: dict[str, Change[None]] = {
+            "pass the gate": RecordGate(gate, GateVerdict.of(), "", stops=True),
+            "fail the gate": RecordGate(gate, wrong, "", stops=False),
+            "stop at the gate": RecordGate(gate, wrong, "", stops=True),
+            "release the gate": ReleaseGate(gate),
+            "lose the gate": RecordGateDeath(gate),
+        }
+        if (row.lease_owner, row.fence) == (gate.owner, gate.fence):
+            write(changes[what])
+            return
+        with pytest.raises(LeaseLost):
+            write(changes[what])
 
     def _work(self, what: str, number: int) -> None:
         if not self.hands:
@@ -146,6 +186,9 @@ class History:
         key = keys[number % len(keys)]
         if what == "die":
             expire_leases(execution)
+            Gate.objects.filter(execution=execution, status="running").update(
+                lease_until=datetime(2000, 1, 1, tzinfo=UTC)
+            )
             take_back(execution.id)
         elif what == "pause":
             pause_execution(**about)
@@ -159,6 +202,8 @@ class History:
             retry_atoms(**about, atoms=[key], with_dependents="dependents" in what)
         elif what == "roll back":
             roll_back(**about, wave=number % (execution.waves_total + 1))
+        elif what == "judge again":
+            judge_again(**about, wave=number or None)
         elif what == "fork" and len(self.executions) < 3:
             self.executions.append(fork_execution(**about, wave=number % (execution.waves_total + 1)))
         elif what == "review":
@@ -174,6 +219,7 @@ class History:
     schedule=st.sampled_from(["waves", "flow"]),
     policy=st.sampled_from(["block", "continue", "stop"]),
     asks=st.booleans(),
+    judged=st.booleans(),
     steps=STEPS,
 )
 @examples(
@@ -184,7 +230,7 @@ class History:
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 def test_whatever_is_done_by_hand_leaves_nothing_to_find(
-    name: str, schedule: str, policy: str, asks: bool, steps: list[tuple[str, int]]
+    name: str, schedule: str, policy: str, asks: bool, judged: bool, steps: list[tuple[str, int]]
 ) -> None:
     atoms = [adder(key, depends_on=list(behind), approval=asks and key == "b") for key, behind in PLANS[name]]
     with transaction.atomic():
@@ -192,9 +238,11 @@ def test_whatever_is_done_by_hand_leaves_nothing_to_find(
         plan_graph.cache_clear()
         more: dict[str, Any] = {"approvals": [2]} if asks else {}
         settings = {"schedule": schedule, "on_dependency_failure": policy, "max_attempts": 2}
+        settings["validators"] = "full" if judged else "syntax,contract"
         history = History(start(plan(*atoms, **more), **settings))
         done: list[tuple[str, int]] = []
-        for step in steps:
+        # Where gates are, begin with the first one ready: few histories would come so far by chance.
+        for step in [*([("pass all", 0)] * judged), *steps]:
             history.step(*step)
             done.append(step)
             assert check_all() == [], done
@@ -207,7 +255,7 @@ def test_whatever_is_done_by_hand_leaves_nothing_to_find(
 def _watch() -> None:
     with connection.cursor() as cursor:
         cursor.execute('CREATE TABLE test_moves (name TEXT, before TEXT, "after" TEXT)')
-        for table in ("atomrun", "wave", "attempt"):
+        for table in ("atomrun", "wave", "attempt", "gate"):
             watch_moves(cursor, table)
 
 
@@ -218,6 +266,7 @@ def _assert_only_known_moves() -> None:
             ("atomrun", ATOM_TRANSITIONS),
             ("wave", WAVE_TRANSITIONS),
             ("attempt", ATTEMPT_TRANSITIONS),
+            ("gate", GATE_TRANSITIONS),
         )
         for before, afters in table.items()
         for after in afters

@@ -71,7 +71,7 @@ def test_an_atom_between_attempts_keeps_its_number_and_its_findings_over_a_pause
     atom = adder("a")
     value = plan(atom)
     with asked(settings, ModelInProcess(scratch, value, [wrong(atom)], shut=True)) as model:
-        execution = start(value)
+        execution = start(value, validators="full")
         with RunnerThread(execution):
             model.until_waiting(1)
             pause_execution(execution_id=execution.id, actor=None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -11,14 +12,15 @@ from django.contrib.auth.models import User
 from django.db import transaction
 from django_q.models import OrmQ
 
+from executions.engine.stored_plan import plan_spec
 from executions.models import AtomRun, Execution, Masterplan, Node, Wave
 from executions.planning.format import load_document
 from executions.services.errors import InvalidSettings, StartRefused
 from executions.services.explain import why_waiting
-from executions.services.masterplans import plan_spec, store_masterplans
+from executions.services.masterplans import store_masterplans
 from executions.services.reports import report
 from executions.services.start import costs_money, start_execution
-from tests.engine.by_hand import claim_one, events, start, succeed_all
+from tests.engine.by_hand import claim_one, claiming, events, start, succeed_all, write
 from tests.plans import adder, layers, plan
 
 pytestmark = pytest.mark.django_db
@@ -139,7 +141,7 @@ def test_one_node_that_can_run_tests_is_enough() -> None:
 
 
 def test_why_it_waits_is_said_in_words() -> None:
-    execution = start(plan(adder("a")))
+    execution = start(plan(adder("a")), validators="tests")
     assert why_waiting(execution).startswith("no worker: start one")
 
     lame = _node(isolation="none")
@@ -158,6 +160,8 @@ def test_why_it_waits_is_said_in_words() -> None:
 
     AtomRun.objects.update(not_before=None)
     succeed_all(execution)
+    assert why_waiting(execution) == "waits for a free worker"  # to judge the project
+    write(replace(claiming(), gate_room=lambda: 1))
     assert why_waiting(execution) == ""
 
 

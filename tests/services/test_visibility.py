@@ -46,7 +46,7 @@ def people() -> dict[str, User | AnonymousUser]:
         team.user_set.add(found[name])
     other_team.user_set.add(found["stranger"])
 
-    execution = start(plan(adder("a")), owner=found["owner"])
+    execution = start(plan(adder("a")), owner=found["owner"], validators="full")
     claim_one(execution).attempt(passed=False)
     for model in ("Masterplan", "Execution"):
         apps.get_model("executions", model).objects.update(team=team)
@@ -84,7 +84,7 @@ def test_rows_are_seen_by_their_owner_their_team_and_staff_only(
 
 @pytest.mark.parametrize("model", OWNED, ids=lambda one: one.__name__)
 def test_what_nobody_owns_is_seen_by_staff_only(model: type[OwnedModel]) -> None:
-    claim_one(start(plan(adder("a")))).attempt(passed=False)
+    claim_one(start(plan(adder("a")), validators="full")).attempt(passed=False)
     somebody = User.objects.create_user("somebody")
     staff = User.objects.create_user("staff", is_staff=True)
 

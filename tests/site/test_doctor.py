@@ -25,6 +25,8 @@ def test_on_a_new_machine_nothing_is_wrong(manage: Manage, data_dir: Path) -> No
     assert done.stdout.rstrip().endswith("nothing is wrong")
     for variable in VARIABLES:
         assert re.search(rf"^  ok    {variable.name} .*\[", done.stdout, re.MULTILINE), variable.name
+    assert re.search(r"^  ok    lint +ruff \d", done.stdout, re.MULTILINE)
+    assert re.search(r"^  ok    types +ty \d", done.stdout, re.MULTILINE)
     assert not (data_dir / "secret-key").exists()
 
 

@@ -33,3 +33,12 @@ def test_all_messages_together_are_bounded() -> None:
     assert sum(len(finding.message) for finding in kept) <= MAX_ALL + 100
     assert kept[-1].rule == "more-findings"
     assert kept[0].message == many[0].message
+
+
+def test_notes_that_are_left_out_are_told_as_a_note() -> None:
+    error = Finding(Severity.ERROR, "test-failed", "x")
+    notes = [Finding(Severity.INFO, "lint-F401", "y" * 1900) for _ in range(5)]
+    warning = Finding(Severity.WARNING, "types-x", "z" * 1900)
+    assert bounded([error, *notes])[-1].severity is Severity.INFO
+    assert bounded([error, *notes, warning])[-1].severity is Severity.WARNING
+    assert [finding.rule for finding in bounded([error, *notes])].count("more-findings") == 1

@@ -57,13 +57,13 @@ TRICKS = {
     "own result and epilogue": (
         "import gc, os\ndef f(x):\n    for o in gc.get_objects():\n        if type(o).__name__ == 'Channel':\n"
         "            o.say('result', test='test_f', outcome='passed')\n            o.finish()\n    os._exit(0)\n",
-        "not-trustworthy",
+        "forged-result",
     ),
     "a runner that always passes": (
         "import sys\nm = sys.modules['mge_inside.suite']\n"
         "m.Session.result = lambda self, test, outcome, **k: self.channel.say('result', test=test, outcome='passed')\n"
         + WRONG,
-        "not-trustworthy",
+        "patched-runner",
     ),
     "other tests": (
         "import sys\nfor m in list(sys.modules.values()):\n    if getattr(m, '__name__', '').startswith('test_'):\n"
@@ -84,7 +84,7 @@ async def test_no_trick_makes_a_wrong_answer_pass(judged: Judge, name: str, star
 
 async def test_patching_unittest_is_noticed(judged: Judge) -> None:
     source = f"import unittest\nunittest.TestCase.assertEqual = lambda *a, **k: None\n{WRONG}"
-    assert rules(await judged(source, UNITTESTS)) == {"not-trustworthy"}
+    assert rules(await judged(source, UNITTESTS)) == {"patched-runner"}
 
 
 async def test_an_always_equal_object_is_noticed_by_unittest_too(judged: Judge) -> None:

@@ -34,8 +34,11 @@ def test_what_only_the_compiler_refuses_is_a_syntax_error() -> None:
         "x = " + "-" * 60000 + "1",
         "x = a" + ".b" * 30000,
         "x = " + "1+" * 30000 + "1",
+        "x = " + "lambda:" * 9000 + "1",
+        "x = " + "lambda:" * 2000 + "1",
+        "if 1:\n pass\n" + "elif 1:\n pass\n" * 1100,
     ],
-    ids=["brackets", "minuses", "attributes", "additions"],
+    ids=["brackets", "minuses", "attributes", "additions", "lambdas", "fewer-lambdas", "elifs"],
 )
 def test_deep_nesting_is_rejected_and_not_crashed_on(text: str) -> None:
     found = parse(text)

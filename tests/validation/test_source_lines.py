@@ -14,3 +14,9 @@ def test_a_moved_function_keeps_its_inner_lines() -> None:
     assert lines[9] == 4
     assert lines[10] == 5
     assert 6 not in lines
+
+
+def test_a_statement_too_deep_to_be_followed_has_no_lines_and_hurts_no_other() -> None:
+    answer = f"x = {'1 + ' * 990}1\n\n\ndef f():\n    return x\n"
+    lines = answer_lines(ast.parse(f"import os\n{answer}"), ast.parse(answer))
+    assert lines == {5: 4, 6: 5}

@@ -91,6 +91,57 @@ def test_an_unreadable_file_ends_with_two(sandbox_data: Path, tmp_path: Path) ->
     assert "Traceback" not in errors
 
 
+@pytest.mark.needs_sandbox
+def test_a_folder_instead_of_a_file_ends_with_two(sandbox_data: Path, tmp_path: Path) -> None:
+    code, verdicts, errors = validate_atom("--jsonl", str(tmp_path), data=sandbox_data)
+    assert (code, verdicts) == (2, [])
+    assert "Is a directory" in errors
+    assert "Traceback" not in errors
+
+
+@pytest.mark.needs_sandbox
+def test_a_line_of_any_length_is_read_past_without_being_kept(sandbox_data: Path, tmp_path: Path) -> None:
+    """Its bytes would show in the peak of the process."""
+
+    def peak(given: bytes) -> tuple[list[Any], int]:
+        script = (
+            "import sys, runpy; sys.argv = ['manage.py', 'validate_atom', '--jsonl', 'given']\n"
+            "try:\n    runpy.run_path('manage.py', run_name='__main__')\nfinally:\n"
+            "    sys.stderr.write(open('/proc/self/status').read().split('VmHWM:')[1].split()[0])\n"
+        )
+        (tmp_path / "given").write_bytes(given)
+        done = subprocess.run(
+            [sys.executable, "-c", script.replace("'given'", repr(str(tmp_path / "given")))],
+            capture_output=True,
+            cwd=ROOT,
+            env={"MGE_DATA_DIR": str(sandbox_data), "PATH": "/usr/bin:/bin"},
+            check=True,
+        )
+        return [json.loads(text)["id"] for text in done.stdout.splitlines()], int(done.stderr) * 1024
+
+    _, small = peak(b"{}\n")
+    identities, large = peak(b"{}\n" + b"x" * (100 << 20) + b"\n" + line("after"))
+    assert identities == [None, None, "after"]
+    assert large - small < 50 << 20
+
+
+@pytest.mark.needs_sandbox
+def test_lines_that_only_a_file_system_would_refuse_do_not_stop_the_others(sandbox_data: Path) -> None:
+    given = b"".join(
+        [
+            line("folder", files={"pkg": "x = 1\n"}),
+            line("long", target_path="x" * 250 + ".py"),
+            line("half", files={"pkg/g.py": "\ud800"}),
+            line("half source", "\ud800"),
+            line("after"),
+        ]
+    )
+    code, verdicts, errors = validate_atom("--jsonl", "-", given=given, data=sandbox_data)
+    assert code == 0, errors
+    assert [verdict["passed"] for verdict in verdicts] == [False] * 4 + [True]
+    assert all(set(verdict) == KEYS for verdict in verdicts)
+
+
 @pytest.mark.parametrize("jobs", ["0", "-5", "1000", "many"])
 def test_a_number_of_jobs_that_makes_no_sense_ends_with_two(sandbox_data: Path, jobs: str) -> None:
     code, verdicts, said = validate_atom("--jsonl", "-", f"--jobs={jobs}", data=sandbox_data)
@@ -117,10 +168,11 @@ def test_a_reader_that_has_seen_enough_causes_no_traceback(sandbox_data: Path) -
     assert json.loads(process.stdout.readline())["passed"]
     process.stdout.close()
 
-    # As many as it takes to fill what the pipe still holds of verdicts.
+    # As many as it takes to fill what the pipe still holds of verdicts. That more lines could come keeps nobody waiting.
     process.stdin.write(b"".join(line(number) for number in range(20)))
-    process.stdin.close()
+    process.stdin.flush()
 
     said = process.stderr.read().decode()
     assert process.wait(timeout=120) == 0
+    process.stdin.close()
     assert "Traceback" not in said

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from executions.languages import not_tested, runs_tests
 from executions.management.command import PlainCommand
 from executions.planning.format import load_file
 from executions.planning.graph import build_graph
@@ -25,7 +27,11 @@ class Command(PlainCommand):
             for plan in plans:
                 graph = build_graph({atom.key: atom.depends_on for atom in plan.atoms})
                 sizes = ", ".join(str(len(wave)) for wave in graph.waves) or "none"
-                untested = sum(1 for atom in plan.atoms if not atom.tests and not atom.hidden_tests)
+                untested = sum(
+                    1
+                    for atom in plan.atoms
+                    if runs_tests(atom.language) and not atom.tests and not atom.hidden_tests
+                )
                 self.stdout.write(
                     f"{plan.name}: {len(plan.atoms)} atoms in {len(graph.waves)} waves ({sizes})"
                 )
@@ -34,5 +40,7 @@ class Command(PlainCommand):
                     self.stdout.write(
                         f"  {have} no tests: accepted as `static` unless a setting says otherwise"
                     )
+                for sentence in not_tested(Counter(atom.language for atom in plan.atoms)):
+                    self.stdout.write(f"  {sentence}")
                 for warning in plan.warnings:
                     self.stderr.write(f"  warning: {warning.place}: {warning.message}")

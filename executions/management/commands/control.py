@@ -1,4 +1,4 @@
-"""Steer an execution from the terminal: pause, resume, cancel, retry, roll back, fork, approve, mend by hand."""
+"""Steer an execution from the terminal: pause, resume, cancel, retry, roll back, fork, approve, judge, mend by hand."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from executions.services.approvals import approve
 from executions.services.control import cancel_execution, pause_execution, resume_execution
 from executions.services.errors import InvalidRequest
 from executions.services.fork import fork_costs_money, fork_execution
+from executions.services.gates import judge_again
 from executions.services.repair import RepairPlan, preview_retry, retry_atoms, roll_back
 from executions.services.review import MOST_CODE, supply_code
 from executions.states import ExecutionStatus, WrongState
@@ -73,6 +74,10 @@ class Command(PlainCommand):
         one_of = approval.add_mutually_exclusive_group(required=True)
         one_of.add_argument("--wave", type=int, metavar="N")
         one_of.add_argument("--atom", metavar="KEY")
+        judge = action("judge", "have the project judged again as it is; no atom is generated")
+        judge.add_argument(
+            "--wave", type=int, metavar="N", help="from this wave's gate on; else from the first that failed"
+        )
         review = action("review", "supply an atom's code by hand; a worker judges it like the model's")
         review.add_argument("--atom", required=True, metavar="KEY")
         review.add_argument("--code", required=True, metavar="FILE|-", help="a file, or - for stdin")
@@ -108,6 +113,9 @@ class Command(PlainCommand):
                 changed = approve(**whom, wave=options["wave"], atom=options["atom"])
                 what = options["atom"] or f"wave {options['wave']}"
                 return f"{what}: {'approved' if changed else 'was approved already'}", {"changed": changed}
+            case "judge":
+                gates = judge_again(**whom, wave=options["wave"])
+                return f"{gates} gates are run again" if gates else "nothing to do", {"gates": gates}
             case "review":
                 attempt = supply_code(**whom, atom=options["atom"], code=_code(options["code"]))
                 return f"attempt {attempt} waits for its verdict", {"attempt": str(attempt)}

@@ -23,6 +23,7 @@ from executions.management.command import PlainCommand
 from executions.scripted_model.embedded import current_url
 from executions.services.errors import InvalidSettings
 from executions.services.settings_of_execution import configure
+from executions.validation.static.checker_process import CheckerBroke, version_of
 from executions.version import VERSION
 from mge_site.env import without_password
 from mge_site.refused import table_line, variables
@@ -45,6 +46,7 @@ class Command(PlainCommand):
         for title, lines in (
             ("Settings", _settings()),
             ("Isolation of generated code", _isolation()),
+            ("Checks of answers that run nothing", _checkers()),
             ("Database", _database()),
             ("Queue", _queue()),
             ("Model", _model()),
@@ -81,6 +83,14 @@ def _isolation() -> Iterator[Line]:
             check.detail or ("holds" if check.ok else "does not hold"),
             bad=not check.ok and level == "none",
         )
+
+
+def _checkers() -> Iterator[Line]:
+    for layer, name in (("lint", "ruff"), ("types", "ty")):
+        try:
+            yield Line(layer, version_of(name))
+        except CheckerBroke as error:
+            yield Line(layer, f"{error}; install requirements.txt anew", bad=True)
 
 
 def _database() -> Iterator[Line]:

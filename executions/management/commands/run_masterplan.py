@@ -31,6 +31,7 @@ from executions.scripted_model.embedded import register_answers
 from executions.services.control import pause_execution, resume_execution
 from executions.services.explain import why_waiting
 from executions.services.export import export_of
+from executions.services.languages_of_plans import said_before_start
 from executions.services.masterplans import store_masterplans
 from executions.services.reports import report
 from executions.services.settings_of_execution import configure
@@ -127,6 +128,8 @@ class Command(PlainCommand):
             stored += store_masterplans(plans, owner=None)
             register_answers(site.MGE_DATA_DIR, file.resolve())
         for masterplan in stored:
+            for sentence in said_before_start(masterplan):
+                sys.stderr.write(f"{masterplan.name}: {sentence}\n")
             self._agree_to_pay(masterplan, given, yes=yes, scripted=scripted)
         started = [
             start_execution(masterplan=masterplan, actor=None, settings=given, scripted=scripted)

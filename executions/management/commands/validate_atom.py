@@ -6,15 +6,15 @@ import asyncio
 import os
 import sys
 from argparse import ArgumentTypeError
-from collections.abc import Iterable
-from contextlib import ExitStack
+from contextlib import ExitStack, aclosing
 from typing import Any
 
 from django.core.management.base import CommandParser
 
 from executions.engine.runner_resources import sandbox
 from executions.management.command import PlainCommand, Refused
-from executions.validation.json_lines import judge_lines
+from executions.validation.json_lines import MAX_LINE_BYTES, judge_lines
+from executions.validation.line_reader import LineReader, Unreadable
 from executions.validation.pipeline import SandboxUnavailable, Validator
 from executions.validation.verdict import Isolation
 
@@ -28,11 +28,19 @@ def _jobs(text: str) -> int:
     return number
 
 
+def _stdin() -> int:
+    if sys.stdin is None:
+        raise Refused("-: stdin is closed")
+    return sys.stdin.fileno()
+
+
 class Command(PlainCommand):
     help = (
         "Reads one atom per line, a JSON object with id, source (or source_b64), tests, entry_point and, where wanted, "
-        "hidden_tests, target_path and files, and prints one verdict per line, in order. Exit 0 when every line was "
-        "judged, whatever the verdicts; 2 when the file cannot be read or nothing isolates generated code."
+        "hidden_tests, target_path and files, and prints one verdict per line, in order. A line that is no atom gets a "
+        "verdict with the rule bad-input, and the rest goes on. Exit status: 0 every line has its verdict, whatever it "
+        "says, or the reader of our output has seen enough; 2 bad arguments, the file cannot be read, or nothing here "
+        "isolates generated code; 3 interrupted."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -53,15 +61,16 @@ class Command(PlainCommand):
         jobs: int = options["jobs"]
         with ExitStack() as stack:
             try:
-                lines = (
-                    sys.stdin.buffer
-                    if options["jsonl"] == "-"
-                    else stack.enter_context(open(options["jsonl"], "rb"))
-                )
+                descriptor = _stdin() if options["jsonl"] == "-" else os.open(options["jsonl"], os.O_RDONLY)
             except OSError as error:
                 raise Refused(f"{options['jsonl']}: {error.strerror}") from error
+            if options["jsonl"] != "-":
+                stack.callback(os.close, descriptor)
+            lines = stack.enter_context(LineReader(descriptor, MAX_LINE_BYTES))
             try:
                 asyncio.run(self._judge(lines, Validator(found, max_parallel=jobs), found.isolation, jobs))
+            except Unreadable as error:
+                raise Refused(f"{options['jsonl']}: {error}") from error
             except BrokenPipeError:
                 # Whoever read our verdicts has seen enough. What is left in the buffer must not be written at exit.
                 os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -69,9 +78,11 @@ class Command(PlainCommand):
                 raise Refused(f"{error}; `manage.py doctor` says more") from error
         return None
 
-    async def _judge(
-        self, lines: Iterable[bytes], validator: Validator, isolation: Isolation, jobs: int
-    ) -> None:
-        async for verdict in judge_lines(lines, validator, isolation=isolation, jobs=jobs):
-            self.stdout.write(verdict)
-            self.stdout.flush()
+    async def _judge(self, lines: LineReader, validator: Validator, isolation: Isolation, jobs: int) -> None:
+        try:
+            async with aclosing(judge_lines(lines, validator, isolation=isolation, jobs=jobs)) as verdicts:
+                async for verdict in verdicts:
+                    self.stdout.write(verdict)
+                    self.stdout.flush()
+        finally:
+            lines.stop()  # a thread of the loop may be waiting for a line that nobody wants any more

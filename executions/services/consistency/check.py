@@ -10,7 +10,7 @@ from django.db import connection
 
 from executions.live.feed import one_moment
 from executions.models import Execution
-from executions.services.consistency import atoms, attempts, counters, database, history, states
+from executions.services.consistency import atoms, attempts, counters, database, gates, history, states
 from executions.services.consistency.inconsistency import Inconsistency
 from executions.services.consistency.stored import StoredExecution
 from executions.services.errors import NotFound
@@ -35,6 +35,7 @@ CHECKS: tuple[Check, ...] = (
     attempts.attempts_fit,
     attempts.calls_fit,
     attempts.references_fit,
+    gates.gates_fit,
     history.events_tell_the_rows,
 )
 

@@ -6,8 +6,8 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
-_FIELDS = {"kind": str, "test": str, "outcome": str, "message": str, "line": int}
-_KINDS = {"loading", "not-loaded", "begin", "result", "problem", "trick", "finished"}
+_FIELDS = {"kind": str, "test": str, "outcome": str, "message": str, "line": int, "at": int}
+_KINDS = {"loading", "not-loaded", "begin", "result", "problem", "trick", "value", "finished"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,8 +17,12 @@ class Reported:
     kind: str
     test: str
     outcome: str
+    """Of a value: the name of its comparison."""
     message: str
     line: int
+    """Of the target file; 0 for none."""
+    at: int = 0
+    """Of the test module; 0 for none."""
 
 
 @dataclass(frozen=True, slots=True)

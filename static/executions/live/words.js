@@ -32,7 +32,7 @@ export function usd(amount) {
   return amount >= 0.0001 ? `$${amount.toFixed(4)}` : "< $0.0001";
 }
 
-const CONTROL_WORDS = { approve: "approved", fork: "forked", review: "code supplied", rollback: "rolled back" };
+const CONTROL_WORDS = { approve: "approved", fork: "forked", judge: "judged again", review: "code supplied", rollback: "rolled back" };
 
 /** How it went: `all` (whatever has ended has succeeded), `some`, `none` (all has ended, nothing has succeeded). */
 export function outcome({ atoms_total, atoms_succeeded, atoms_unsuccessful }) {
@@ -81,6 +81,14 @@ export function sentence({ type, data }) {
       return `${data.status}: ${data.succeeded} succeeded` + (data.unsuccessful ? `, ${data.unsuccessful} did not` : "");
     case "wave.reopened":
       return data.status === "running" ? "opened again" : "waits for its turn again";
+    case "gate.started":
+      return `${gate(data)} is being judged`;
+    case "gate.ended":
+      return judged(data);
+    case "gate.lost":
+      return `the owner of the ${gate(data)} is gone: taken back`;
+    case "gate.reopened":
+      return `${gate(data)} waits again, was ${data.was}`;
     case "atom.reopened":
       return "opened again" + (data.was ? `, was ${word(data.was)}` : "");
     case "atom.ended":
@@ -126,6 +134,17 @@ function extent(data) {
   const again = data.generated || 0;
   const atoms = `${again} ${again === 1 ? "atom" : "atoms"} again` + (data.revived ? `, ${data.revived} no longer blocked` : "");
   return (data.what === "rollback" ? ` to the end of wave ${data.to_wave}` : "") + ` (${atoms})`;
+}
+
+// Of a wave's gate the log says which wave; the masterplan's has none.
+function gate(data) {
+  return data.level === "masterplan" ? "gate of the masterplan" : "gate";
+}
+
+function judged(data) {
+  const tests = data.tests_total === undefined ? "" : `: ${data.tests_passed} of ${data.tests_total} tests`;
+  const found = data.findings_total || 0;
+  return `${gate(data)} ${data.status ?? "ended"}${tests}` + (found ? `, ${found} ${found === 1 ? "finding" : "findings"}` : "");
 }
 
 function ending(data) {

@@ -15,6 +15,7 @@ export function steer(root) {
     if (events.some(({ type }) => type === "approval.requested" || (asking && ENDS_ASKING.has(type)))) {
       window.htmx?.trigger("#approvals", "approvals-changed");
     }
+    if (events.some(({ type }) => type.startsWith("gate."))) window.htmx?.trigger("#gates", "gates-changed");
     if (!execution) return;
     // The reason was true when the page was made.
     if (execution.status !== shown || execution.calls_total > 0) waiting.hidden = true;

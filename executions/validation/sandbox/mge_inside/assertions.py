@@ -1,30 +1,29 @@
 """Makes a failed assert tell both its sides, and a passed one prove that equal means equal.
 
-Tests are rewritten as syntax trees before they are compiled. Only the C module `_ast` is used: importing
-`ast` costs more than the whole rewriting. Names starting with `@` cannot clash with any name of the test.
+Where a name starting with `_mge_` stands for a literal, the assert is not decided here: it reports the value, and the
+test goes on. What that name stands for is known outside only (`validation.outside`). Wherever it was decided, each
+assert that has held says so, and so does a test function that came to its end: outside it is known which of them a
+passed test cannot do without.
 """
 
 from __future__ import annotations
 
-import _ast
 import os
+
+from . import equality, values
+from .rewriting import KEEPER
 
 TYPE_CHECKING = False  # known to type checkers; importing typing costs each run milliseconds
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
-_ONLY_AST = 0x0400  # ast.PyCF_ONLY_AST
-_KEEPER = "@mge"
-_SIGNS = {
-    "Eq": "==", "NotEq": "!=", "Lt": "<", "LtE": "<=", "Gt": ">", "GtE": ">=",
-    "Is": "is", "IsNot": "is not", "In": "in", "NotIn": "not in",
-}  # fmt: skip
+# Of the report's 512 kB; a value's line has so much around it, and its quotes are doubled.
+_MAX_ALL_VALUES, _AROUND_VALUE = 300_000, 250
 _MAX_SHOWN = 300
-_MAX_ITEMS_PROBED = 50
 # Taken now: an answer may replace what the builtins module holds later.
 _AssertionError, _BaseException = AssertionError, BaseException
-_PLAIN = (int, float, bool, str, bytes, complex, type(None), type, range)
+_TOO_MUCH = '["?","too much"]'
 
 
 def shown(value: Any) -> str:
@@ -39,11 +38,58 @@ def shown(value: Any) -> str:
 class Keeper:
     """What rewritten asserts call. One per run."""
 
-    def __init__(self, tests_path: str, tests_text: str, on_trick: Callable[[], None]) -> None:
+    # So that it cannot be given other methods than its class has.
+    __slots__ = (
+        "_any_is_the_tests_own", "_held", "_on_trick", "_on_value", "_reported", "_room", "_tests_path", "_told",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        tests_path: str,
+        tests_text: str,
+        on_trick: Callable[[], None],
+        on_value: Callable[[str, str], None],
+    ) -> None:
         self._tests_path = tests_path
         self._any_is_the_tests_own = "ANY" in tests_text
         self._on_trick = on_trick
+        self._on_value = on_value
         self._told: list[AssertionError] = []
+        self._reported: set[tuple[str, str]] = set()
+        self._room = _MAX_ALL_VALUES
+        self._held: set[int] = set()
+
+    def begin(self) -> None:
+        """Another test: what it reports counts anew."""
+        self._reported.clear()
+        self._held.clear()
+
+    def held(self, line: int) -> None:
+        """The assert in this line has held; a test function that begins there, as a negative number, came to its end."""
+        self._held.add(line)
+
+    def all_held(self) -> str:
+        """For the result of the test that has passed."""
+        return ",".join(map(str, self._held))
+
+    def value(self, name: str, value: Any) -> None:
+        """Reports what a comparison got that is decided outside; the same value in a loop once for each test."""
+        if name.startswith("_mge_truth_"):
+            text = f"[{'true' if value else 'false'},{values.encoded(value)}]"
+        elif name.startswith("_mge_none_"):
+            text = f"[{'true' if value is None else 'false'},{values.encoded(value)}]"
+        else:
+            text = values.encoded(value)
+        if len(text) > self._room:
+            text = (
+                _TOO_MUCH
+                if name.startswith(("_mge_eq_", "_mge_is_"))
+                else f"{text.partition(',')[0]},{_TOO_MUCH}]"
+            )
+        if (name, text) not in self._reported:
+            self._reported.add((name, text))
+            self._room -= 2 * len(text) + _AROUND_VALUE
+            self._on_value(name, text)
 
     def compared(self, text: str, sign: str, left: Any, right: Any, message: Any = None) -> AssertionError:
         if sign == "==":
@@ -69,167 +115,24 @@ class Keeper:
         """Whether `error` is one of ours, which says everything already."""
         return any(error is one for one in self._told)
 
-    def equal(self, left: Any, right: Any) -> None:
-        """After `left == right` held: an object that equals everything has proved nothing."""
-        for value, other in ((left, right), (right, left)):
-            for item in _items(value):
-                if self._equals_everything(item, other):
-                    self._on_trick()
+    def equals(self, left: Any, right: Any, truth: bool = True) -> Any:
+        """`left == right`, wherever the tests say so: an object that equals everything proves nothing."""
+        return equality.equal(left, right, self._on_trick, self._to_be_asked, truth=truth)
 
-    def _equals_everything(self, value: Any, other: Any) -> bool:
+    def differs(self, left: Any, right: Any, truth: bool = True) -> Any:
+        """`left != right`."""
+        return equality.unequal(left, right, self._on_trick, self._to_be_asked, truth=truth)
+
+    def _to_be_asked(self, value: Any) -> bool:
         kind = type(value)
-        if kind in _PLAIN or kind in (list, tuple, dict, set, frozenset):
-            return False
         code = getattr(kind.__eq__, "__code__", None)
         if code is not None and code.co_filename == self._tests_path:
             return False  # the tests' own matcher
-        if self._any_is_the_tests_own and kind.__module__ == "unittest.mock":
-            return False
-        return any(
-            strangers and all(_says_equal(value, stranger) for stranger in strangers)
-            for strangers in ([_Stranger(), object()], _others_like(other))
-        )
-
-
-def _items(value: Any) -> list[Any]:
-    if type(value) in (list, tuple, set, frozenset):
-        return [value, *list(value)[:_MAX_ITEMS_PROBED]]
-    if type(value) is dict:
-        return [value, *list(value.values())[:_MAX_ITEMS_PROBED]]
-    return [value]
-
-
-class _Stranger:
-    """Equal to nothing but itself."""
-
-
-def _others_like(other: Any) -> list[Any]:
-    """Values of the type of `other` that nothing equal to it can be equal to as well."""
-    if type(other) in (int, float):
-        return [other + 7919, other - 104729]
-    if type(other) is str:
-        return [other + "\0another", "another\0" + other]
-    if type(other) in (list, tuple):
-        more = type(other)([_Stranger()])
-        return [other + more, more + other]
-    return []
-
-
-def _says_equal(value: Any, stranger: Any) -> bool:
-    try:
-        return bool(value == stranger)
-    except _BaseException:
-        return False
-
-
-def compile_tests(text: str, path: str) -> Any:
-    """The test module's code, its asserts rewritten. Raises SyntaxError like compile."""
-    tree = compile(text, path, "exec", _ONLY_AST, dont_inherit=True)
-    _Rewriter(text).rewrite_below(tree)
-    return compile(tree, path, "exec", dont_inherit=True)
+        return not (self._any_is_the_tests_own and kind.__module__ == "unittest.mock")
 
 
 def globals_for(keeper: Keeper) -> dict[str, Any]:
-    return {_KEEPER: keeper}
-
-
-class _Rewriter:
-    def __init__(self, text: str) -> None:
-        self._lines = text.encode().split(b"\n")
-
-    def rewrite_below(self, root: Any) -> None:
-        """Every assert below `root`, in place; iterative, since tests may be deep."""
-        pending = [root]
-        while pending:
-            node = pending.pop()
-            for field in node._fields:
-                value = getattr(node, field, None)
-                if isinstance(value, list):
-                    if any(isinstance(item, _ast.Assert) for item in value):
-                        value[:] = [new for item in value for new in self._statement(item)]
-                    pending.extend(item for item in value if isinstance(item, _ast.AST))
-                elif isinstance(value, _ast.stmt | _ast.ExceptHandler | _ast.mod):
-                    pending.append(value)
-
-    def _statement(self, node: Any) -> list[Any]:
-        return self._assert(node.test, node) if isinstance(node, _ast.Assert) else [node]
-
-    def _assert(self, test: Any, origin: Any) -> list[Any]:
-        if isinstance(test, _ast.BoolOp) and isinstance(test.op, _ast.And):
-            return [new for part in test.values for new in self._assert(part, origin)]
-        text = self._segment(test)
-        make = _Maker(origin)
-        if isinstance(test, _ast.Compare) and len(test.ops) == 1:
-            sign = _SIGNS[type(test.ops[0]).__name__]
-            left, right = make.load("@left"), make.load("@right")
-            failed = make.raised(
-                "compared", [make.constant(text), make.constant(sign), left, right], origin.msg
-            )
-            passed = [make.called("equal", [left, right])] if sign == "==" else [make.at(_ast.Pass())]
-            return [
-                make.stored("@left", test.left),
-                make.stored("@right", test.comparators[0]),
-                make.branch(make.at(_ast.Compare(left, test.ops, [right])), passed, [failed]),
-                # Else the last compared value would live on until the test returns.
-                make.stored("@left", make.constant(None)),
-                make.stored("@right", make.constant(None)),
-            ]
-        negated = isinstance(test, _ast.UnaryOp) and isinstance(test.op, _ast.Not)
-        value = make.load("@left")
-        failed = make.raised("untrue", [make.constant(text), value], origin.msg)
-        nothing = [make.at(_ast.Pass())]
-        branches = ([failed], nothing) if negated else (nothing, [failed])
-        return [
-            make.stored("@left", test.operand if negated else test),
-            make.branch(value, *branches),
-            make.stored("@left", make.constant(None)),
-        ]
-
-    def _segment(self, node: Any) -> str:
-        lines = self._lines[node.lineno - 1 : node.end_lineno]
-        lines[-1] = lines[-1][: node.end_col_offset]
-        lines[0] = lines[0][node.col_offset :]
-        text = b" ".join(b" ".join(lines).split()).decode(errors="replace")
-        return text if len(text) <= _MAX_SHOWN else text[:_MAX_SHOWN] + "…"
-
-
-class _Maker:
-    """Builds nodes that all stand where the assert stood."""
-
-    def __init__(self, origin: Any) -> None:
-        self._place = {
-            "lineno": origin.lineno,
-            "col_offset": origin.col_offset,
-            "end_lineno": origin.end_lineno,
-            "end_col_offset": origin.end_col_offset,
-        }
-
-    def at(self, node: Any) -> Any:
-        for name, value in self._place.items():
-            setattr(node, name, value)
-        return node
-
-    def load(self, name: str) -> Any:
-        return self.at(_ast.Name(name, _ast.Load()))
-
-    def constant(self, value: Any) -> Any:
-        return self.at(_ast.Constant(value))
-
-    def stored(self, name: str, value: Any) -> Any:
-        return self.at(_ast.Assign([self.at(_ast.Name(name, _ast.Store()))], value))
-
-    def branch(self, test: Any, body: list[Any], orelse: list[Any]) -> Any:
-        return self.at(_ast.If(test, body, orelse))
-
-    def called(self, method: str, arguments: list[Any]) -> Any:
-        return self.at(_ast.Expr(self._call(method, arguments)))
-
-    def raised(self, method: str, arguments: list[Any], message: Any) -> Any:
-        return self.at(_ast.Raise(self._call(method, [*arguments, message] if message else arguments), None))
-
-    def _call(self, method: str, arguments: list[Any]) -> Any:
-        function = self.at(_ast.Attribute(self.load(_KEEPER), method, _ast.Load()))
-        return self.at(_ast.Call(function, arguments, []))
+    return {KEEPER: keeper}
 
 
 def last_line_in(error: BaseException, path: str) -> int:

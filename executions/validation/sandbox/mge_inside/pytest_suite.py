@@ -1,6 +1,6 @@
 """Runs the tests by pytest, with our own loading of the test module and our own report.
 
-Plain asserts are rewritten by `assertions`, not by pytest, so that both runners tell a failure in the same
+Plain asserts are rewritten by `rewriting`, not by pytest, so that both runners tell a failure in the same
 words and notice the same tricks; the module's code never comes from a file that the answer could change.
 """
 

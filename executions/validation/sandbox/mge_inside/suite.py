@@ -9,8 +9,9 @@ from __future__ import annotations
 import sys
 from types import ModuleType
 
-from . import assertions
+from . import assertions, rewriting
 from .channel import Channel
+from .seal import Seal
 
 TYPE_CHECKING = False  # known to type checkers; importing typing costs each run milliseconds
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ def run(config: _Config, channel: Channel) -> None:
     sys.path[1:] = [entry for entry in sys.path[1:] if entry != config["runner"]]
     if config["uses_unittest"]:
         _watch_unittest(session)
+    session.seal.runner(Session)
     if config["suite"] == "pytest":
         from . import pytest_suite  # already loaded by the monitor
 
@@ -50,20 +52,40 @@ def run(config: _Config, channel: Channel) -> None:
 class Session:
     """What both runners need: the two modules, and a word for every way to fail."""
 
+    # So that no instance can be given other methods than its class has.
+    __slots__ = ("_tricks", "channel", "config", "keeper", "planted", "running", "seal", "tests")
+
     def __init__(self, config: _Config, channel: Channel) -> None:
         self.config = config
         self.channel = channel
         self.running = ""
-        self.keeper = assertions.Keeper(config["tests_path"], config["tests"], self._trick)
+        self._tricks: set[str] = set()
+        self.keeper = assertions.Keeper(config["tests_path"], config["tests"], self._trick, self._value)
+        self.seal = Seal(config["tests"])
         self.tests = ModuleType(config["tests_name"])
         self.planted = ModuleType(config["planted_name"])
 
-    def _trick(self) -> None:
-        self.channel.say("trick", test=self.running, outcome="always-equal")
+    def _trick(self, rule: str = "always-equal") -> None:
+        if rule not in self._tricks:  # once is enough
+            self._tricks.add(rule)
+            self.channel.say("trick", test=self.running, outcome=rule)
+
+    def _value(self, name: str, text: str) -> None:
+        self.channel.say_value(self.running, name, text)
 
     def load(self) -> bool:
         """Imports the tests, and by them the answer."""
-        return self._load(self.tests, self.config["tests"], self.config["tests_path"])
+        if not self._load(self.tests, self.config["tests"], self.config["tests_path"]):
+            return False
+        self.look_at_seal()
+        self.seal.tests(self.tests)
+        return True
+
+    def look_at_seal(self) -> None:
+        """Reports what is no longer what it was."""
+        rule = self.seal.broken()
+        if rule:
+            self._trick(rule)
 
     def load_planted(self) -> bool:
         return self._load(self.planted, self.config["planted"], self.config["planted_path"])
@@ -74,7 +96,7 @@ class Session:
         module.__dict__.update(assertions.globals_for(self.keeper))
         sys.modules[module.__name__] = module
         try:
-            exec(assertions.compile_tests(text, path), module.__dict__)  # noqa: S102 - what the sandbox is for
+            exec(rewriting.compile_tests(text, path), module.__dict__)  # noqa: S102 - what the sandbox is for
         except _BaseException as error:
             outcome = "exit" if isinstance(error, _SystemExit) else "error"
             self.channel.say("not-loaded", outcome=outcome, **self.described(error))
@@ -82,7 +104,7 @@ class Session:
         return True
 
     def described(self, error: BaseException) -> dict[str, Any]:
-        """message and line of an exception, safe with any `__str__`."""
+        """message, line and place in the tests of an exception, safe with any `__str__`."""
         line = assertions.last_line_in(error, self.config["target_path"])
         name = type(error).__name__
         try:
@@ -93,16 +115,23 @@ class Session:
             return {"message": text, "line": line}
         if name != "AssertionError" or not text:
             text = f"{name}: {text}" if text else name
-        tests_line = assertions.last_line_in(error, self.config["tests_path"])
-        statement = self.config["tests"].splitlines()[tests_line - 1].strip() if tests_line else ""
-        return {"message": f"{text} (at `{statement[:200]}`)" if statement else text, "line": line}
+        return {
+            "message": text,
+            "line": line,
+            "at": assertions.last_line_in(error, self.config["tests_path"]),
+        }
 
     def begin(self, test: str) -> None:
         self.running = test
+        self.keeper.begin()
         self.channel.say("begin", test=test)
 
-    def result(self, test: str, outcome: str, *, message: str = "", line: int = 0) -> None:
-        self.channel.say("result", test=test, outcome=outcome, message=message, line=line)
+    def result(self, test: str, outcome: str, *, message: str = "", line: int = 0, at: int = 0) -> None:
+        self.look_at_seal()
+        if outcome == "passed":
+            self.channel.say_passed(test, self.keeper.all_held())
+            return
+        self.channel.say("result", test=test, outcome=outcome, message=message, line=line, at=at)
 
     def outcome_of(self, error: BaseException) -> str:
         if isinstance(error, _SystemExit):
@@ -204,7 +233,7 @@ def _watch_unittest(session: Session) -> None:
     def watched(original: Callable[..., None]) -> Callable[..., None]:
         def check(self: Any, first: Any, second: Any, msg: Any = None) -> None:
             original(self, first, second, msg)
-            session.keeper.equal(first, second)
+            session.keeper.equals(first, second)
 
         return check
 

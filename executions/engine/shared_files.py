@@ -1,0 +1,46 @@
+"""Level 2: an answer that passed is accepted only if it fits into its file, beside what was accepted for others meanwhile.
+
+Whoever judged it saw the atoms that it builds on. Two that share a file and know nothing of each other may be in flight at
+the same time: here, under the execution's lock, the second of them sees the first.
+"""
+
+from __future__ import annotations
+
+from executions.engine import dialect
+from executions.engine.plan_graph import plan_graph
+from executions.engine.transaction import ExecutionTransaction, LockedExecution
+from executions.findings import Finding, Severity
+from executions.planning.assembly import AssemblyConflict, assemble
+
+AT_ONCE = 500
+"""Atoms named in one statement."""
+
+
+def misfit(unit: ExecutionTransaction, execution: LockedExecution, key: str, code: str) -> Finding | None:
+    """Why this code cannot be in one file with what was accepted for the other atoms there; None when it can."""
+    graph = plan_graph(execution.masterplan_id)
+    path = graph.nodes[key].target_path
+    others = [one for one in graph.sharing.get(path, ()) if one != key]
+    accepted = {key: code}
+    for start in range(0, len(others), AT_ONCE):
+        some = others[start : start + AT_ONCE]
+        unit.cursor.execute(
+            "SELECT r.key, a.code FROM executions_atomrun r JOIN executions_attempt a ON a.id = r.accepted_id"  # noqa: S608
+            f" WHERE r.execution_id = %s AND r.key IN ({dialect.marks(len(some))})",
+            [dialect.uid(execution.id), *some],
+        )
+        accepted.update(unit.cursor.fetchall())
+    if len(accepted) == 1:
+        return None
+    parts = [(one, accepted[one]) for one in graph.sharing[path] if one in accepted]
+    try:
+        assemble(parts, target_path=path)
+    except AssemblyConflict as conflict:
+        beside = ", ".join(f'"{one}"' for one, _ in parts if one != key)
+        return Finding(
+            Severity.ERROR,
+            "does-not-fit-the-file",
+            f"{path} already holds what was accepted for {beside}: {conflict}",
+            hint="Keep what was asked for under its own names, and choose other names for everything else.",
+        )
+    return None
