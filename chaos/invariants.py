@@ -142,6 +142,7 @@ def _executions_ended(installation: Installation, plans: Sequence[MadePlan], fou
         ("executions_attempt", "status", "'running'"),
         ("executions_call", "outcome", "''"),
         ("executions_wave", "status", "'pending', 'running'"),
+        ("executions_gate", "status", "'pending', 'ready', 'running'"),
     ):
         count = installation.query(f"SELECT COUNT(*) FROM {table} WHERE {column} IN ({open_ones})")[0][0]  # noqa: S608
         found.add([f"{count} of them"] if count else [], f"{table} not ended")

@@ -140,7 +140,13 @@ def honest() -> list[Known]:
 def hostile(bait: Bait) -> list[Known]:
     """Every program that is run and is not benign."""
     return [
-        Known(f"{group}: {program.name}", _candidate(bait.filled_in(program.source), program.tests), program)
+        Known(
+            f"{group}: {program.name}",
+            replace(
+                _candidate(bait.filled_in(program.source), program.tests), hidden_tests=program.hidden_tests
+            ),
+            program,
+        )
         for group, programs in CLASSES.items()
         for program in programs
         if program.executed and program.outcome is not Outcome.PASSES and "own" in program.runners
@@ -168,9 +174,15 @@ async def _judged(batch: Sequence[Known], validator: Validator, jobs: int) -> li
 
 
 def difference(known: Known, verdict: Verdict) -> str:
-    """Of a hostile one only whether it passes: which limit ends it depends on the moment."""
+    """In words; "" for none. Of a hostile one only whether a cheat passes is compared: which limit ends it, and what an
+    attack does to itself, depends on the moment.
+    """
     rules = blocking(verdict)
-    if verdict.passed is known.passed and (known.program is not None or rules == known.rules):
+    if known.program is None:
+        same = (verdict.passed, rules) == (known.passed, known.rules)
+    else:
+        same = known.program.outcome is not Outcome.REJECTED or verdict.passed is known.passed
+    if same:
         return ""
     messages = "; ".join(finding.message[:200] for finding in verdict.findings if finding.severity.blocks)
     return f"{known.name}: alone {known.rules or 'passed'}, now {rules or 'passed'} {messages}".rstrip()

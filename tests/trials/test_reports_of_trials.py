@@ -123,3 +123,8 @@ def test_a_hostile_answer_may_meet_another_limit_but_not_pass() -> None:
     known = Known("one", ANSWER, program(Outcome.REJECTED), passed=False, rules=("timeout",))
     assert not difference(known, verdict("memory-limit"))
     assert difference(known, verdict())
+
+
+def test_what_an_attack_does_to_itself_is_its_own_affair() -> None:
+    known = Known("one", ANSWER, program(Outcome.HARMLESS), passed=True)
+    assert not difference(known, verdict("crashed"))

@@ -256,29 +256,19 @@ for pid in children:
     os.waitpid(pid, 0)
 """, neighbour="import subprocess, sys, time, threading\ntime.sleep(0.3)\nt = threading.Thread(target=print)\nt.start()\nt.join()\ndef f(x):\n    return x + 1\n"),
     attack("searches its own memory for what others left in it", """
-word = b"canary" + b"-"
-neighbour = b"a secret of " + b"the neighbour"
-found = []
-with open("/proc/self/maps") as maps, open("/proc/self/mem", "rb") as memory:
-    for line in maps:
-        fields = line.split()
-        first, last = (int(part, 16) for part in fields[0].split("-"))
-        if "r" not in fields[1] or last - first > 64 << 20:
-            continue
-        try:
-            memory.seek(first)
-            data = memory.read(last - first)
-        except (OSError, ValueError, OverflowError):
-            continue
-        for text in (word, neighbour):
-            at = data.find(text)
-            while at >= 0:
-                tail = data[at : at + 60]
-                if text == neighbour or any(name in tail for name in (b"canary-" + b"environment-", b"canary-" + b"file-", b"canary-" + b"settings-", b"canary-" + b"process-")):
-                    found.append(tail)
-                at = data.find(text, at + 1)
+import re
+secret = re.compile(rb"canary-[a-z]+-[0-9a-f]{16}|a secret of the neighbour [0-9a-f]{16}")
+found, (reading, writing) = [], os.pipe()
+libc.malloc.restype = libc.sbrk.restype = ctypes.c_void_p
+# /proc/self/mem is closed to us; write() says EFAULT where nothing is mapped, instead of ending the process.
+for middle in (id(object()), id([]), libc.malloc(100), libc.malloc(1 << 22), libc.sbrk(0)):
+    first = max(0, middle - (96 << 20)) & ~4095
+    for address in range(first, first + (192 << 20), 4096):
+        if libc.write(writing, ctypes.c_void_p(address), ctypes.c_size_t(4096)) == 4096:
+            page = os.read(reading, 4096)
+            found += secret.findall(page)
 reach("memory", lambda: found or None)
-""", neighbour="import time\nSECRET = 'a secret of the neighbour'\ntime.sleep(0.3)\ndef f(x):\n    return x + 1\n"),
+""", neighbour="import time\nSECRET = 'a secret of the neighbour 0123456789abcdef'\ntime.sleep(0.3)\ndef f(x):\n    return x + 1\n"),
     attack("kills what stands near it in the table of processes", """
 own = os.getpid()
 for pid in range(max(2, own - 3000), own + 100):
