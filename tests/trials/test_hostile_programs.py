@@ -80,8 +80,8 @@ def test_no_program_of_a_class_gets_out_or_is_misjudged(results: Any, level: str
     if level == "restricted" and group in ONLY_ISOLATED:
         pytest.skip("is the same at every level")
     found = results(level)[group]
-    expected = [program for _, program, runner in chosen([group], quick=True) if runner == "own"]
-    assert len(found) >= 0.9 * len(expected)
+    expected = [one for held, one, runner in chosen([], quick=True) if (held, runner) == (group, "own")]
+    assert len(found) == len([one for one in expected if level == "isolated" or not one.needs_namespaces])
     bad = {one["name"]: one["escapes"] or one["wrong"] for one in found if one["escapes"] or one["wrong"]}
     open_questions = {name for name in KNOWN_TO_PASS if bad.get(name) == "passed"}
     assert {name: words for name, words in bad.items() if name not in open_questions} == {}

@@ -10,7 +10,7 @@ from . import confinement
 
 TYPE_CHECKING = False  # known to type checkers; importing typing costs each run milliseconds
 if TYPE_CHECKING:
-    from collections.abc import Container
+    from collections.abc import Collection
 
 _SIGKILL = 9
 
@@ -83,15 +83,22 @@ def kill_family(uid: int, proc: tuple[int, int]) -> None:
             _kill(pid)
 
 
-def kill_below(own: int, but: Container[int]) -> None:
+def _top_below(own: int, pid: int, parents: dict[int, int]) -> int:
+    """The child of `own` that `pid` is or descends from; 0 when it does not."""
+    seen = 0
+    while parents.get(pid, 0) not in (0, own) and seen < 1000:
+        pid, seen = parents[pid], seen + 1
+    return pid if parents.get(pid) == own else 0
+
+
+def kill_below(own: int, but: Collection[int]) -> None:
     """Ends the children of `own` that are not in `but`, and all below them; for two seconds at most."""
     proc, _ = own_proc()
     give_up = time.monotonic() + 2
     while proc >= 0 and time.monotonic() < give_up:
-        spared = {
-            pid for known in _children(proc, own) if known in but for pid in (known, *family(proc, known))
-        }
-        strays = set(family(proc, own)) - spared
+        # One look at the table: a process that a living run forks between two looks would pass for a stray.
+        parents = _parents(proc)
+        strays = {pid for pid in parents if _top_below(own, pid, parents) not in (0, *but)}
         if not strays:
             break
         for pid in strays:
