@@ -17,6 +17,7 @@ from executions.validation.sandbox.reports import Reported
 
 _TRICKS = {
     "always-equal": "{} compares an object that equals everything",
+    "always-true": "{} compares an object that holds everything, or is less than itself",
     "patched-runner": "replaces parts of what runs and judges the tests",
     "rewritten-tests": "changes the code of the tests",
 }

@@ -333,6 +333,32 @@ async def test_what_equals_everything_is_noticed_wherever_it_is_asked(
     assert rules(await judged(EQUAL.format(said), tests)) == {"always-equal"}
 
 
+ALWAYS_TRUE = (
+    "class E:\n    def __contains__(self, item):\n        return True\n    def __lt__(self, other):\n        return True\n"
+    "    __gt__ = __lt__\ndef f(x):\n    return E()\n"
+)
+HONEST = (
+    "class Above:\n    def __init__(self, x):\n        self.x = x\n"
+    "    def __contains__(self, item):\n        return isinstance(item, int) and item > self.x\n"
+    "    def __lt__(self, other):\n        return not isinstance(other, Above)\n"
+    "    def __gt__(self, other):\n        return not isinstance(other, Above)\ndef f(x):\n    return Above(x)\n"
+)
+ORDERS = [
+    "assert 2 in f(1)",
+    "assert f(1) < 2",
+    "assert 2 > f(1)",
+    "x = f(1)\n    assert x < 2 and 2 in x",
+    "assert f(1) > 2",
+]
+
+
+@pytest.mark.parametrize("order", ORDERS)
+async def test_what_holds_everything_or_is_less_than_itself_proves_nothing(judged: Judge, order: str) -> None:
+    tests = f"from answer import f\n\ndef test_a():\n    {order}\n"
+    assert rules(await judged(ALWAYS_TRUE, tests)) == {"always-true"}
+    assert rules(await judged(HONEST, tests)) == set()
+
+
 async def test_a_comparison_that_builds_something_is_left_alone(judged: Judge) -> None:
     source = (
         "class Query:\n    def __init__(self, text):\n        self.text = text\n"

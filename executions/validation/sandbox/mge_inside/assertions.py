@@ -47,7 +47,7 @@ class Keeper:
         self,
         tests_path: str,
         tests_text: str,
-        on_trick: Callable[[], None],
+        on_trick: Callable[..., None],
         on_value: Callable[[str, str], None],
     ) -> None:
         self._tests_path = tests_path
@@ -123,12 +123,32 @@ class Keeper:
         """`left != right`."""
         return equality.unequal(left, right, self._on_trick, self._to_be_asked, truth=truth)
 
+    def holds(self, item: Any, container: Any) -> Any:
+        """`item in container`: what holds everything proves nothing."""
+        return equality.held(item, container, self._on_always_true, self._decides)
+
+    def less(self, left: Any, right: Any) -> Any:
+        """`left < right`."""
+        return equality.ordered(left, right, self._on_always_true, self._decides, less=True)
+
+    def greater(self, left: Any, right: Any) -> Any:
+        """`left > right`."""
+        return equality.ordered(left, right, self._on_always_true, self._decides, less=False)
+
+    def _on_always_true(self) -> None:
+        self._on_trick("always-true")
+
     def _to_be_asked(self, value: Any) -> bool:
         kind = type(value)
         code = getattr(kind.__eq__, "__code__", None)
         if code is not None and code.co_filename == self._tests_path:
             return False  # the tests' own matcher
         return not (self._any_is_the_tests_own and kind.__module__ == "unittest.mock")
+
+    def _decides(self, value: Any, method: str) -> bool:
+        """Whether it has such a method of its own, written in Python and not by the tests."""
+        code = getattr(getattr(type(value), method, None), "__code__", None)
+        return code is not None and code.co_filename != self._tests_path
 
 
 def globals_for(keeper: Keeper) -> dict[str, Any]:

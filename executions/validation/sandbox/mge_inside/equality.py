@@ -54,6 +54,45 @@ def unequal(
     return _asked(left, right, on_trick, suspect, _is_not_unequal, truth)
 
 
+def held(item: Any, container: Any, on_trick: Callable[[], None], suspect: Callable[[Any, str], bool]) -> Any:
+    """`item in container`: what holds even what nobody else has proves nothing."""
+    answer = item in container
+    if (
+        answer
+        and suspect(container, "__contains__")
+        and _all(_says(_holds, container, other) is True for other in (Stranger(), _object()))
+    ):
+        on_trick()
+    return answer
+
+
+def ordered(
+    left: Any, right: Any, on_trick: Callable[[], None], suspect: Callable[[Any, str], bool], *, less: bool
+) -> Any:
+    """`left < right` or `left > right`: nothing is less than itself, not even what is less than all others."""
+    answer = left < right if less else left > right
+    if answer is True:
+        for value, method in (
+            (left, "__lt__" if less else "__gt__"),
+            (right, "__gt__" if less else "__lt__"),
+        ):
+            if suspect(value, method) and _says(_is_less if less else _is_greater, value, value) is True:
+                on_trick()
+    return answer
+
+
+def _holds(container: Any, item: Any) -> Any:
+    return item in container
+
+
+def _is_less(left: Any, right: Any) -> Any:
+    return left < right
+
+
+def _is_greater(left: Any, right: Any) -> Any:
+    return left > right
+
+
 def _is_equal(left: Any, right: Any) -> Any:
     return left == right
 

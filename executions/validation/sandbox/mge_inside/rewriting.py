@@ -24,6 +24,8 @@ _SIGNS = {
     "Eq": "==", "NotEq": "!=", "Lt": "<", "LtE": "<=", "Gt": ">", "GtE": ">=",
     "Is": "is", "IsNot": "is not", "In": "in", "NotIn": "not in",
 }  # fmt: skip
+_ASKED = {_ast.Eq: "equals", _ast.NotEq: "differs"}
+_PROVED = {_ast.Lt: "less", _ast.Gt: "greater", _ast.In: "holds"}
 _MAX_SHOWN = 300
 
 
@@ -158,18 +160,21 @@ def _asks_for_truth(node: Any) -> bool:
 
 
 def _compared_by_us(node: Any, *, truth: bool = True) -> Any:
-    """A call that compares as `==` and `!=` do; anything else as it is."""
+    """A call that compares as `==`, `!=`, `<`, `>` and `in` do; anything else as it is."""
     if not isinstance(node, _ast.Compare) or len(node.ops) != 1:
         return node
-    method = {_ast.Eq: "equals", _ast.NotEq: "differs"}.get(type(node.ops[0]))
-    if method is None:
-        return node
-    make = _Maker(node)
-    return make.call(method, [node.left, node.comparators[0], make.constant(truth)])
+    kind, make = type(node.ops[0]), _Maker(node)
+    if kind in _ASKED:
+        return make.call(_ASKED[kind], [node.left, node.comparators[0], make.constant(truth)])
+    if kind in _PROVED:
+        return make.call(_PROVED[kind], [node.left, node.comparators[0]])
+    return node
 
 
 def _reported(name: str, value: Any, origin: Any) -> Any:
     make = _Maker(origin)
+    if isinstance(value, _ast.Compare) and type(value.ops[0]) in _PROVED:
+        value = _compared_by_us(value)
     return make.called("value", [make.constant(name), value])
 
 
