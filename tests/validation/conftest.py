@@ -39,6 +39,11 @@ def sandbox(request: pytest.FixtureRequest, sandbox_data: Path) -> Sandbox:
     return found
 
 
+def at_any_level(data_dir: Path) -> Sandbox:
+    """The strongest that is granted here."""
+    return Sandbox.detect(data_dir=data_dir)
+
+
 @pytest.fixture
 def judged(sandbox: Sandbox) -> Judge:
     """`await judged(source, tests, …)` gives the verdict; the answer is `answer.py`, its entry point `f`."""

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+from executions.validation.sandbox.sandbox import Sandbox
 from executions.validation.verdict import Verdict
-from tests.validation.conftest import Judge
+from tests.validation.conftest import Judge, at_any_level
+
+pytestmark = [pytest.mark.needs_sandbox]
 
 START = "from answer import f\n\n\n"
 BOTH = pytest.mark.parametrize("start", ["", "import pytest\n"], ids=["own", "pytest"])
+
+
+@pytest.fixture
+def sandbox(sandbox_data: Path) -> Sandbox:
+    """One level does for all: nothing here touches the walls."""
+    return at_any_level(sandbox_data)
 
 
 def rejecting(verdict: Verdict) -> list[tuple[str, str]]:

@@ -7,10 +7,15 @@ walls within a process. It gains nothing outside, where it would have to know th
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+from executions.validation.sandbox.sandbox import Sandbox
 from executions.validation.verdict import Verdict
-from tests.validation.conftest import Judge
+from tests.validation.conftest import Judge, at_any_level
+
+pytestmark = [pytest.mark.needs_sandbox]
 
 OUTSIDE = "from answer import f\n\n\ndef test_one():\n    assert f(1) == 2\n\n\ndef test_two():\n    assert f(2) == 4\n"
 INSIDE = (
@@ -46,6 +51,12 @@ LATER = (  # does something to the tests' own functions once they are there
     "                            yield value, item\n"
 )
 NOTHING = "def nothing(*a, **k):\n    return None\n"
+
+
+@pytest.fixture
+def sandbox(sandbox_data: Path) -> Sandbox:
+    """One level does for all: nothing here touches the walls."""
+    return at_any_level(sandbox_data)
 
 
 def rules(verdict: Verdict) -> set[str]:
