@@ -10,7 +10,7 @@ DEVELOPMENT := .venv/.development
 PIP := $(PY) -m pip install --quiet --disable-pip-version-check --require-hashes
 MANAGE := $(PY) manage.py
 # Rooms that know no database: their tests are run once, by `make test`.
-PURE_ROOMS := examples generation planning scripted_model validation
+PURE_ROOMS := benchmarks examples generation planning scripted_model trials validation
 
 .PHONY: help
 help: ## List the targets
