@@ -25,6 +25,7 @@ from executions.validation.sandbox.limits import Limits
 from executions.validation.sandbox.run import Run
 from executions.validation.sandbox.sandbox import Sandbox
 from executions.validation.sandbox.self_test import attack, processes_of_runs
+from executions.validation.sandbox.service import Service
 from executions.validation.verdict import Isolation
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -211,8 +212,7 @@ async def test_where_we_are_root_the_fork_servers_are_not(sandbox_data: Path) ->
 async def test_a_program_that_lives_as_long_as_it_may_holds_up_no_other(sandbox: Sandbox) -> None:
     endless = dataclasses.replace(FOREVER, limits=Limits(wall_seconds=2.5, outer_seconds=5))
     loop = asyncio.create_task(sandbox.run(endless))
-    quick = SandboxJob({"answer.py": ""}, "answer.py", FOREVER.tests, "own", FOREVER.plan)
-    results = await asyncio.gather(*(sandbox.run(quick) for _ in range(20)))
+    results = await asyncio.gather(*(sandbox.run(QUICK) for _ in range(20)))
     assert all(result.report.finished for result in results)
     assert not loop.done()
     assert (await loop).killed_for == "wall"
@@ -236,27 +236,81 @@ async def test_a_fork_server_that_is_stopped_is_replaced(sandbox: Sandbox) -> No
     result = await task
     assert result.killed_for == "outer"
     await asyncio.to_thread(until, lambda: gone(started), 4)
-    quick = SandboxJob({"answer.py": ""}, "answer.py", FOREVER.tests, "own", FOREVER.plan)
-    assert (await sandbox.run(quick)).report.finished
+    assert (await sandbox.run(QUICK)).report.finished
+
+
+QUICK = SandboxJob({"answer.py": ""}, "answer.py", FOREVER.tests, "own", FOREVER.plan)
+
+
+def sleeping(seconds: float) -> SandboxJob:
+    return dataclasses.replace(QUICK, files={"answer.py": f"import time\ntime.sleep({seconds})\n"})
+
+
+async def test_a_second_try_keeps_its_folder(sandbox: Sandbox) -> None:
+    """What is cleared up behind a dead fork server has the name of the run that goes on elsewhere."""
+    task = asyncio.create_task(sandbox.run(sleeping(2.5)))
+    await asyncio.to_thread(until, lambda: started_by(sandbox))
+    for pid in fork_servers_of(sandbox):
+        os.kill(pid, signal.SIGKILL)
+    assert (await task).report.finished
+
+
+async def test_a_long_run_outlives_any_number_of_short_ones(sandbox: Sandbox) -> None:
+    """There are fewer uids than runs, and killing all of a uid ends a run."""
+    task = asyncio.create_task(sandbox.run(sleeping(6)))
+    await asyncio.to_thread(until, lambda: started_by(sandbox))
+    while not task.done():
+        results = await asyncio.gather(*(sandbox.run(QUICK) for _ in range(20)))
+        assert all(result.report.finished for result in results)
+    assert (await task).report.finished
+
+
+def test_the_callers_umask_is_not_the_sandboxes(sandbox: Sandbox) -> None:
+    assert sandbox._launch
+    mine = os.umask(0o077)
+    try:
+        service = Service(sandbox._launch, servers=1, parallel=1)
+        try:
+            assert Run(sandbox._launch, QUICK).execute(service).report.finished
+        finally:
+            service.close()
+    finally:
+        os.umask(mine)
+
+
+async def test_closing_ends_what_is_stopped(sandbox: Sandbox) -> None:
+    [task], started = await under_way(sandbox, FOREVER)
+    for pid in started:
+        os.kill(pid, signal.SIGSTOP)
+    assert sandbox.service
+    await asyncio.to_thread(sandbox.service.close)
+    await asyncio.to_thread(until, lambda: gone(started), 2)
+    task.cancel()  # it has been begun again on a new supervisor
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+async def test_a_file_outside_of_the_project_is_refused(sandbox: Sandbox) -> None:
+    with pytest.raises(ValueError, match="leads out of the project"):
+        await sandbox.run(dataclasses.replace(QUICK, files={"../answer.py": ""}))
 
 
 def test_a_forked_process_has_a_supervisor_of_its_own(sandbox: Sandbox) -> None:
-    quick = SandboxJob({"answer.py": ""}, "answer.py", FOREVER.tests, "own", FOREVER.plan)
     assert sandbox._launch
     assert sandbox.service
-    assert Run(sandbox._launch, quick).execute(sandbox.service).report.finished
+    assert Run(sandbox._launch, QUICK).execute(sandbox.service).report.finished
     parent = sandbox.service.pid
     child = os.fork()
     if child == 0:
         code = 1
         try:
-            finished = Run(sandbox._launch, quick).execute(sandbox.service).report.finished
+            finished = Run(sandbox._launch, QUICK).execute(sandbox.service).report.finished
             code = 0 if finished and sandbox.service.pid != parent else 2
             sandbox.service.close()
         finally:
             os._exit(code)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
-    assert Run(sandbox._launch, quick).execute(sandbox.service).report.finished
+    assert Run(sandbox._launch, QUICK).execute(sandbox.service).report.finished
 
 
 async def test_a_sandbox_that_does_not_start_is_no_finding(tmp_path: Path) -> None:

@@ -18,9 +18,9 @@ RUNNER_FOLDER = Path(__file__).resolve().parent / "mge_inside"
 # One arena, or a few threads use up the address space; one hash seed, or verdicts differ between runs.
 PYTHON_ENVIRONMENT = {"MALLOC_ARENA_MAX": "1", "PYTHONHASHSEED": "0"}
 
-# systemd's table of uids leaves 0x70000000 and above alone; a pid (below 2**22) makes 256 of them a supervisor's own.
-_FIRST_UID, _MAX_PID, _UIDS = 0x7000_0000, 1 << 22, 256
-# In a container that maps few uids the highest ones serve; two supervisors then share some only if pids wrap around.
+# systemd's table of uids leaves 0x70000000 and above alone. A supervisor takes one block of them.
+_FIRST_UID, _BLOCKS, _UIDS = 0x7000_0000, 1 << 22, 256
+# In a container that maps few uids the highest ones serve.
 _FEW_UIDS, _FEW = 4096, 16
 
 
@@ -39,24 +39,31 @@ def compile_runner() -> None:
         compileall.compile_dir(folder, quiet=2)
 
 
-def uids_of_runs(pid: int) -> tuple[int, int]:
-    """The first of the uids for the runs of the supervisor `pid`, and how many: no other living run of this host has
-    one of them. (0, 0) when this process may not choose.
+def uids_of_runs() -> tuple[int, int, int]:
+    """The uids that supervisors choose from: the first, how many one takes, and how many such blocks there are.
+
+    (0, 0, 0) when this process may not choose.
     """
     available = 0
     with open("/proc/self/uid_map") as file:
         for line in file:
             inside, _, count = map(int, line.split())
             available = max(available, inside + count)
-    if available > _FIRST_UID + _MAX_PID * _UIDS:
-        return _FIRST_UID + pid * _UIDS, _UIDS
+    if available > _FIRST_UID + _BLOCKS * _UIDS:
+        return _FIRST_UID, _UIDS, _BLOCKS
     if available > 2 * _FEW_UIDS:
-        return available - (1 + pid % (_FEW_UIDS // _FEW)) * _FEW, _FEW
-    return 0, 0
+        return available - _FEW_UIDS, _FEW, _FEW_UIDS // _FEW
+    return 0, 0, 0
 
 
 def configuration(launch: Launch, job: SandboxJob, planted: Planted, *, nonce: str, run_id: str) -> bytes:
-    """What the monitor reads first: eight bytes of length, then a marshalled dict of plain values."""
+    """What the monitor reads first: eight bytes of length, then a marshalled dict of plain values.
+
+    Raises ValueError for a file that would lie outside of the project.
+    """
+    for path in job.files:
+        if path.startswith("/") or ".." in path.split("/"):
+            raise ValueError(f"{path[:80]!r} leads out of the project")
     limits = job.limits
     project = launch.project.format(run=run_id)
     tests_path = _free_name("test_atom", job)

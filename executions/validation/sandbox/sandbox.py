@@ -106,8 +106,18 @@ def _cores() -> int:
 
 def _parallel() -> int:
     """Two more than there are processors, so that waiting programs hold up none; fewer where memory is short."""
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    memory = min(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"), _most_memory())
     return max(1, min(_cores() + 2, int(memory * _SHARE_OF_MEMORY / DEFAULT_LIMITS.memory_of_all)))
+
+
+def _most_memory() -> float:
+    """What the control group of this process allows, in bytes; for both versions of them."""
+    for place in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
+        try:
+            return float(Path(place).read_text())
+        except (OSError, ValueError):  # no such file, or "max"
+            continue
+    return float("inf")
 
 
 class _Detection:
@@ -129,8 +139,9 @@ class _Detection:
             checks = known.get(fingerprint)
             if checks is None:
                 checks = attack(launch)
-                known[fingerprint] = checks
-                self._remember(known)
+                if all(check.ok for check in checks):  # what failed may have been mended by the next start
+                    known[fingerprint] = checks
+                    self._remember(known)
             if all(check.ok for check in checks):
                 return Sandbox(isolation, launch, checks, tuple(report))
             report += [
@@ -194,6 +205,14 @@ def _fingerprint(isolation: Isolation, launch: Launch) -> str:
     digest = hashlib.sha256(repr((isolation, launch, platform.release(), os.geteuid())).encode())
     for path in sorted(Path(__file__).parent.rglob("*.py")):
         digest.update(path.read_bytes())
-    executable = launch.interpreter.executable.stat()
-    digest.update(f"{executable.st_mtime_ns} {executable.st_size}".encode())
+    for program in (launch.interpreter.executable, Path(launch.command[0])):
+        found = program.stat()
+        digest.update(f"{found.st_mtime_ns} {found.st_size}".encode())
+    if sys.platform == "linux":
+        # Another container on the same kernel may have other rights.
+        rights = Path("/proc/self/status").read_text().splitlines()
+        digest.update(
+            repr([line for line in rights if line.startswith(("Cap", "Seccomp:", "NoNewPrivs"))]).encode()
+        )
+        digest.update(Path("/proc/self/uid_map").read_bytes())
     return f"{_boot_id()}:{digest.hexdigest()}"

@@ -18,6 +18,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
+from queue import SimpleQueue
 
 from executions.validation.sandbox.isolation import Launch, SandboxUnavailable
 from executions.validation.sandbox.mge_outside.frames import Unframer, frame
@@ -25,6 +26,7 @@ from executions.validation.sandbox.runner import uids_of_runs
 
 _FOLDER = Path(__file__).resolve().parent.parent
 _RECYCLE = 500
+_FAREWELL_SECONDS = 8.0
 
 
 class SupervisorLost(Exception):
@@ -67,9 +69,9 @@ class Service:
         Returns a future of its end, which raises SupervisorLost when the supervisor dies, and what cancels it: then the
         future still waits until nothing of the run is left. Raises SandboxUnavailable.
         """
-        if self._launch.own_uid and not uids_of_runs(0)[0]:
+        if self._launch.own_uid and not uids_of_runs()[0]:
             raise SandboxUnavailable("this container maps too few user ids to give each run its own")
-        with self._lock:
+        with self._lock, _starting:
             if self._supervisor is None or self._supervisor.lost:
                 self._supervisor = _Supervisor(self._launch, self._servers, self._parallel)
             supervisor = self._supervisor
@@ -93,9 +95,12 @@ class Service:
 
 
 _services: weakref.WeakSet[Service] = weakref.WeakSet()
+# Held while a supervisor is started, and by whoever forks: a child must not keep the ends of its sockets.
+_starting = threading.Lock()
 
 
 def _forget_all() -> None:
+    _starting.release()
     for service in list(_services):
         service.forget()
 
@@ -105,7 +110,7 @@ def _close_all() -> None:
         service.close()
 
 
-os.register_at_fork(after_in_child=_forget_all)
+os.register_at_fork(before=_starting.acquire, after_in_parent=_starting.release, after_in_child=_forget_all)
 atexit.register(_close_all)
 
 
@@ -116,6 +121,7 @@ class _Supervisor:
         self._line, theirs = socket.socketpair()
         self._lock = threading.Lock()
         self._pending: dict[int, Future[Ended]] = {}
+        self._unsent: SimpleQueue[bytes] = SimpleQueue()
         self.lost = False
         enter = f"import sys; sys.path.append({str(_FOLDER)!r}); from sandbox.mge_outside.supervisor import main; main()"
         python = getattr(sys, "_base_executable", "") or sys.executable
@@ -133,7 +139,7 @@ class _Supervisor:
             raise SandboxUnavailable(f"the sandbox's supervisor did not start: {error}") from error
         finally:
             theirs.close()
-        uids, uid_count = uids_of_runs(self._process.pid) if launch.own_uid else (0, 0)
+        uids, uid_count, uid_blocks = uids_of_runs() if launch.own_uid else (0, 0, 0)
         settings = {
             "command": list(launch.command),
             "environment": dict(launch.environment),
@@ -142,9 +148,11 @@ class _Supervisor:
             "recycle": _RECYCLE,
             "uids": uids,
             "uid_count": uid_count,
+            "uid_blocks": uid_blocks,
         }
-        self._line.sendall(frame("settings", settings))
-        threading.Thread(target=self._listen, name="sandbox", daemon=True).start()
+        self._send(frame("settings", settings))
+        for work in (self._listen, self._speak):
+            threading.Thread(target=work, name="sandbox", daemon=True).start()
 
     @property
     def pid(self) -> int:
@@ -154,6 +162,7 @@ class _Supervisor:
         self, number: int, suite: str, seconds: float, most: int, room: str, configuration: bytes
     ) -> Future[Ended]:
         future: Future[Ended] = Future()
+        future.set_running_or_notify_cancel()  # from here on it cannot be cancelled under our hands
         with self._lock:
             if self.lost:
                 future.set_exception(SupervisorLost())
@@ -166,8 +175,15 @@ class _Supervisor:
         self._send(frame("cancel", number))
 
     def _send(self, data: bytes) -> None:
-        with self._lock, contextlib.suppress(OSError):  # the listener notices the end, and says it to all
-            self._line.sendall(data)
+        self._unsent.put(data)
+
+    def _speak(self) -> None:
+        """In a thread of its own, so that a supervisor that does not listen holds up nobody."""
+        while data := self._unsent.get():
+            try:
+                self._line.sendall(data)
+            except OSError:
+                return  # the listener notices the end, and says it to all
 
     def _listen(self) -> None:
         incoming = Unframer()
@@ -181,21 +197,25 @@ class _Supervisor:
             for _, number, how, told, cpu_ms, duration_ms in incoming.feed(data):
                 with self._lock:
                     future = self._pending.pop(number, None)
-                if future is not None and not future.cancelled():
+                if future is not None:
                     future.set_result(Ended(how, told, cpu_ms, duration_ms))
         self._process.wait()
         with self._lock:
             self.lost = True
             pending, self._pending = self._pending, {}
             self._line.close()
+        self._unsent.put(b"")
         for future in pending.values():
-            if not future.cancelled():
-                future.set_exception(SupervisorLost())
+            future.set_exception(SupervisorLost())
 
     def close(self) -> None:
         with contextlib.suppress(OSError):
             self._line.shutdown(socket.SHUT_RDWR)
-        self._process.wait()
+        try:
+            self._process.wait(_FAREWELL_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()  # it is stopped, or worse; what is below it notices
+            self._process.wait()
 
     def forget(self) -> None:
         self._line.close()

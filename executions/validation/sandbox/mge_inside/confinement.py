@@ -64,8 +64,19 @@ def keep_only(uid: int, capabilities: int) -> None:
     os.setresgid(uid, uid, uid)
     os.setresuid(uid, uid, uid)
     _set_capabilities(capabilities)
+    _prctl(_PR_SET_KEEPCAPS, 0)
     # The change of uid has cleared it.
     _prctl(_PR_SET_PDEATHSIG, _SIGKILL)
+
+
+def offer_to_the_memory_killer() -> None:
+    """Where the machine runs out of memory, runs go before the product does."""
+    if _LINUX:
+        try:
+            with open("/proc/self/oom_score_adj", "w") as file:
+                file.write("500")
+        except OSError:
+            return  # no such file here: then the kernel chooses by size
 
 
 def adopt_orphans() -> None:

@@ -38,6 +38,7 @@ def main() -> None:
     for this process (0: stay who we are).
     """
     kind, packages, loaded, uid = sys.argv[1:5]
+    confinement.offer_to_the_memory_killer()
     if kind == "root" and int(uid):
         confinement.keep_only(int(uid), _CAPABILITIES)
     confinement.adopt_orphans()

@@ -246,10 +246,10 @@ class _Watch:
                 return
             if pid and pid == self.child:
                 self.status, self.child = status, 0
-            elif not pid:
-                if time.monotonic() > give_up:
-                    self.gave_up = True
-                    return
+            if time.monotonic() > give_up:
+                self.gave_up = True
+                return
+            if not pid:
                 time.sleep(0.002)
 
     def tell(self) -> None:

@@ -124,7 +124,7 @@ class ForkServer:
         below = family(proc, self.pid)
         if proc >= 0:
             os.close(proc)
-        for pid in (*below, self.pid):
+        for pid in (*below, *([self.pid] if self.is_alive() else [])):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
 
@@ -153,6 +153,9 @@ class Run:
         self.id, self.suite, self.room = number, suite, room
         self._seconds, self._most, self._configuration = seconds, most, configuration
         self.server: ForkServer | None = None
+        self.uid = 0
+        self.room_by = float("inf")
+        """Begun again: until when the folder of the earlier try must be gone."""
         self.tries = 0
         self.how = ""
         """Set as soon as it is known how it ends, whatever the monitor will tell."""

@@ -8,9 +8,12 @@ One thread, one poll; nothing here waits for anybody.
 from __future__ import annotations
 
 import os
+import random
 import select
 import socket
+import sys
 import time
+import traceback
 from collections import deque
 
 from ..mge_inside import confinement
@@ -29,14 +32,18 @@ _TRIES = 3
 """A run whose fork server died under it is begun again, but not for ever: it may be its own doing."""
 _STRAY_SECONDS = 1.0
 """What a dead fork server left behind ends by itself, by its lifelines; what has not after this time is killed."""
+_ROOM_SECONDS = 10.0
 _FAILED_STARTS = 3
 _SUITES = 2
 
 
 def main() -> None:
+    os.umask(0o022)  # what is written for a run must be readable by it
     supervisor = _Supervisor(socket.socket(fileno=0))
     try:
         supervisor.serve()
+    except BaseException:  # noqa: BLE001 - the last word of this process; the product begins its runs again on another
+        traceback.print_exc()
     finally:
         supervisor.leave()
         os._exit(0)
@@ -46,8 +53,8 @@ class _Supervisor:
     """Messages of the product:
 
     `settings`, a dict: command and environment of a fork server; how many `servers` for each suite, how many runs in
-    `parallel`, after how many runs a server is replaced (`recycle`), the first of the uids (`uids`, 0: none are given)
-    and their number.
+    `parallel`, after how many runs a server is replaced (`recycle`), and which uids there are to choose from: the first
+    (`uids`, 0: none are given), how many one supervisor takes (`uid_count`), and how many such blocks there are.
     `run`, id, suite, seconds of the outer clock, most bytes to be told, folder on the host ("": none), configuration.
     `cancel`, id.
 
@@ -108,6 +115,9 @@ class _Supervisor:
     def _obey(self, order: str, values: list[Any]) -> None:
         if order == "settings":
             (self._settings,) = values
+            if self._settings["uids"]:
+                self._settings["parallel"] = min(self._settings["parallel"], self._settings["uid_count"] - 1)
+                self._claim_uids()
         elif order == "run":
             run = Run(*values)
             self._runs[run.id] = run
@@ -116,6 +126,19 @@ class _Supervisor:
             run_or_none = self._runs.get(values[0])
             if run_or_none is not None:
                 self._cancel(run_or_none)
+
+    def _claim_uids(self) -> None:
+        """Takes a block of uids that no other supervisor of this host has, as far as they can see each other."""
+        first, count = self._settings["uids"], self._settings["uid_count"]
+        for _ in range(100):
+            self._settings["uids"] = first + random.randrange(self._settings["uid_blocks"]) * count  # noqa: S311
+            self._mark = socket.socket(socket.AF_UNIX)
+            try:
+                self._mark.bind(f"\0mge-sandbox-uids-{self._settings['uids']}")
+            except OSError:
+                self._mark.close()
+                continue
+            return
 
     def _cancel(self, run: Run) -> None:
         if run.server is None:
@@ -131,7 +154,7 @@ class _Supervisor:
                 sent = self._product.send(self._outgoing)
             except BlockingIOError:
                 break
-            except BrokenPipeError:
+            except ConnectionError:
                 return  # the next poll says that the product is gone
             del self._outgoing[:sent]
         wanted = select.POLLIN | (select.POLLOUT if self._outgoing else 0)
@@ -146,13 +169,18 @@ class _Supervisor:
         not_ready = set()
         for run in list(self._waiting):
             if run.tries and run.room and os.path.exists(run.room):
+                if time.monotonic() > run.room_by:
+                    self._waiting.remove(run)
+                    run.broken = b"the folder of an earlier try cannot be removed"
+                    self._end(run, "broken")
                 continue  # its first monitor is still clearing up
             server = None if run.suite in not_ready else self._server_for(run.suite)
             if server is None:
                 not_ready.add(run.suite)
                 continue
             self._waiting.remove(run)
-            run.begin(server, self._uid())
+            run.uid = self._uid()
+            run.begin(server, run.uid)
             self._watch(run, run.line.fileno(), select.POLLIN | select.POLLOUT)
             room -= 1
             if not room or len(not_ready) == _SUITES:
@@ -162,8 +190,11 @@ class _Supervisor:
         if not self._settings["uids"]:
             return 0
         # The first one is the fork servers' own.
-        self._next_uid = self._next_uid % (self._settings["uid_count"] - 1) + 1
-        return int(self._settings["uids"]) + self._next_uid
+        taken = {run.uid for run in self._runs.values()}
+        while True:
+            self._next_uid = self._next_uid % (self._settings["uid_count"] - 1) + 1
+            if (uid := int(self._settings["uids"]) + self._next_uid) not in taken:
+                return uid
 
     def _server_for(self, suite: str) -> ForkServer | None:
         """The one with the least to do, or None while none is ready; a new one where all have work."""
@@ -199,6 +230,7 @@ class _Supervisor:
             self._poll.modify(run.line, select.POLLIN)
         if events & (select.POLLIN | select.POLLHUP | select.POLLERR) and not run.receive():
             self._forget(run.line.fileno())
+            run.kill_at = min(run.kill_at, time.monotonic() + _FAREWELL_SECONDS)
             if run.told_too_much:
                 run.how = run.how or "too-long"
                 self._cut(run)
@@ -215,22 +247,23 @@ class _Supervisor:
                 run = server.runs.pop(int(fields[0]), None)
                 if run is not None:
                     run.cpu_ms += int(fields[2]) / 1000
-                    self._finish(run)
+                    self._finish(run, killed=os.WIFSIGNALED(int(fields[1])))
         if server.gone:
             self._bury(server)
         elif server.retired and not server.runs:
             server.dismiss()
 
-    def _finish(self, run: Run) -> None:
+    def _finish(self, run: Run, *, killed: bool) -> None:
         """The monitor has ended, and with it everything below; what it told may still be in the line."""
         run.receive_rest()
         self._close(run)
-        if run.room and os.path.isdir(run.room):
-            empty_room(run.room)
+        self._empty(run.room)
         if run.how:
             self._end(run, run.how)
         elif run.broken:
             self._end(run, "broken")
+        elif killed and not run.complete and run.tries < _TRIES:
+            self._begin_again(run)  # by nobody of ours: for memory, or by hand
         else:
             self._end(run, "told" if run.complete else "silent")
 
@@ -261,7 +294,6 @@ class _Supervisor:
             elif now >= run.kill_at:
                 # Neither its lifeline nor a signal ended it: then everything around it must go.
                 run.kill_at = float("inf")
-                run.how = run.how or "outer"
                 run.server.destroy()
         if now >= self._strays_at:
             self._strays_at = float("inf")
@@ -279,10 +311,22 @@ class _Supervisor:
 
     def _end_strays(self) -> None:
         kill_below(os.getpid(), but={server.pid for server in self._servers})
-        for room in self._rooms:
-            if os.path.isdir(room):
-                empty_room(room)
+        held = {run.room for run in self._runs.values() if run.server is not None}
+        for room in set(self._rooms) - held:
+            self._empty(room)
         self._rooms.clear()
+
+    def _empty(self, room: str) -> None:
+        try:
+            if room and os.path.isdir(room):
+                empty_room(room)
+        except OSError as error:
+            sys.stderr.write(f"sandbox: the folder {room} cannot be removed: {error}\n")
+
+    def _begin_again(self, run: Run) -> None:
+        run.rewind()
+        run.room_by = time.monotonic() + _ROOM_SECONDS
+        self._waiting.appendleft(run)
 
     def _bury(self, server: ForkServer) -> None:
         self._servers.remove(server)
@@ -296,7 +340,7 @@ class _Supervisor:
             if self._failed_starts >= _FAILED_STARTS:
                 self._failed_starts = 0
                 self._give_up(server.suite, server.why())
-        self._strays_at = time.monotonic() + _STRAY_SECONDS
+        self._strays_at = min(self._strays_at, time.monotonic() + _STRAY_SECONDS)
         for run in server.runs.values():
             self._close(run)
             if run.room:
@@ -307,8 +351,7 @@ class _Supervisor:
                 run.broken = b"the run could not be started"
                 self._end(run, "silent" if run.started else "broken")
             else:
-                run.rewind()
-                self._waiting.appendleft(run)
+                self._begin_again(run)
 
     def _give_up(self, suite: str, reason: str) -> None:
         for run in [run for run in self._waiting if run.suite == suite]:
@@ -326,6 +369,10 @@ class _Supervisor:
         deadline = time.monotonic() + _FAREWELL_SECONDS
         for server in self._servers:
             server.wait_until(deadline)
+        self._servers.clear()
+        self._rooms += [run.room for run in self._runs.values() if run.room]
+        self._runs.clear()
+        self._end_strays()
 
     def _close(self, run: Run) -> None:
         if run.line.fileno() >= 0:
