@@ -42,9 +42,6 @@ class _OfGate(Change[None]):
     def execution_ids(self, cursor: CursorWrapper) -> Iterable[uuid.UUID]:
         return (self.claim.execution_id,)
 
-    def apply(self, unit: ExecutionTransaction) -> None:
-        raise NotImplementedError
-
     def _held(self, unit: ExecutionTransaction) -> bool:
         """False: this change was written before, and committed. Raises LeaseLost when somebody else has the gate."""
         status, owner, fence = state_of(unit, self.claim)

@@ -50,7 +50,7 @@ def judged(sandbox: Sandbox) -> Judge:
 
     async def judge(source: str | bytes, tests: str, **more: Any) -> Verdict:
         validator = Validator(
-            sandbox, validators=more.pop("validators", "full"), limits=more.pop("limits", SHORT)
+            sandbox, validators=more.pop("validators", "contract,tests"), limits=more.pop("limits", SHORT)
         )
         fields = {"entry_points": ("f",), "target_path": "answer.py"} | more
         return await validator.validate(Candidate(source=source, tests=tests, **fields))

@@ -8,7 +8,7 @@ PROGRAMS = [
     attack("reads secrets", """
 for path in ("/etc/shadow", "/etc/passwd", "/etc/hostname", FACTS["folder"] + "/mark", FACTS["folder"] + "/private",
              FACTS["settings"], FACTS["project"] + "/manage.py", FACTS["project"] + "/mge_site/settings.py",
-             FACTS["home"] + "/.bashrc", FACTS["home"] + "/.profile", "/root/.bashrc", "/var/log/dpkg.log"):
+             FACTS["home"] + "/.bashrc", FACTS["home"] + "/.profile", "/var/log/dpkg.log"):
     reach(path, lambda: open(path, errors="replace").read(200))
 """),
     attack("lists folders", """
