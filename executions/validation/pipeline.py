@@ -29,6 +29,7 @@ from executions.validation.source_lines import answer_lines
 from executions.validation.static.checks import StaticChecks
 from executions.validation.static.piece import Piece
 from executions.validation.stub import stub_of
+from executions.validation.stub_proof import all_fail_on_a_stub, own_functions
 from executions.validation.stub_runs import StubOutcome, StubRuns, stub_key
 from executions.validation.text_gate import read_text
 from executions.validation.verdict import Isolation, Verdict
@@ -158,7 +159,14 @@ class Validator:
         judging.take(judgement, expected, hidden=hidden)
 
     async def _try_on_stub(self, judging: _Judging, candidate: Candidate, piece: Piece) -> None:
-        """A warning for tests that also pass where nothing is."""
+        """A warning for tests that also pass where nothing is; not run where their text shows that they do not."""
+        functions = judging.own_functions(piece)
+        texts = [tests for tests in (candidate.tests, candidate.hidden_tests) if tests.strip()]
+        if all(
+            all_fail_on_a_stub(tests, prepared(tests)[0].ids, candidate.target_path, functions)
+            for tests in texts
+        ):
+            return
 
         async def tried() -> StubOutcome:
             stub = judging.stub(piece)
@@ -281,6 +289,10 @@ class _Judging:
     def line_of(self, line: int) -> int | None:
         """The answer's line for a line of the target file."""
         return line if self._lines is None else self._lines.get(line)
+
+    def own_functions(self, piece: Piece) -> frozenset[str]:
+        """Functions of this answer that its stub has raise."""
+        return own_functions(piece.tree, piece.tree if self._tree is None else self._tree)
 
     def stub(self, piece: Piece) -> str:
         """A target file in which this answer's part does nothing."""
