@@ -1,4 +1,4 @@
-"""Kills what runs the atoms' tests while it runs them: `python -m trials.kills [--kills 30] [--atoms 120]`.
+"""Kills what runs the atoms' tests while it runs them: `python -m trials.kills [--kills 30] [--atoms 400]`.
 
 An execution of the product with workers of its own generates atoms whose tests take their time. Again and again the
 worker, its sandbox's supervisor or one of the fork servers is killed with SIGKILL. Each time it is watched from outside
@@ -88,7 +88,7 @@ def work(
         before = _busy(process.pid)
         if before is None:
             break
-        time.sleep(chooser.uniform(0, 0.3))
+        time.sleep(chooser.uniform(0, 2))
         done.append(_kill(process.pid, VICTIMS[number % len(VICTIMS)], before))
     status = process.wait(600)
     text = output.read_text(encoding="utf-8")
@@ -203,14 +203,16 @@ def main() -> int:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--kills", type=int, default=30)
-    parser.add_argument("--atoms", type=int, default=120)
+    parser.add_argument("--atoms", type=int, default=400)
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="mge-kills-") as folder:
         product = Product(Path(folder), MGE_LEASE_SECONDS="5", MGE_RECONCILE_SECONDS="1")
         try:
-            file = write_plan(Path(folder), patient_plan(options.atoms, 1.5))
-            result = work(product, file, options.kills, seed=options.seed)
+            file = write_plan(Path(folder), patient_plan(options.atoms, 0.4))
+            # Few at a time: an atom whose owner died five times is given up, and here owners die every few seconds.
+            settings = ("--set", "max_concurrency=8")
+            result = work(product, file, options.kills, seed=options.seed, settings=settings)
         finally:
             product.close()
     table = Table(
