@@ -26,7 +26,9 @@ WORTH_A_LOOK = frozenset({GateStatus.READY, GateStatus.RUNNING, GateStatus.FAILE
 
 def gates_context(request: HttpRequest, execution: Execution) -> dict[str, Any]:
     """What the piece of the page shows."""
-    rows = list(Gate.objects.filter(execution=execution).order_by("position"))
+    rows = (
+        list(Gate.objects.filter(execution=execution).order_by("position")) if execution.gates_total else []
+    )
     listed = rows
     if len(rows) > ALL_UP_TO:
         listed = [gate for gate in rows if gate.status in WORTH_A_LOOK or gate.wave is None][-MOST_LISTED:]

@@ -32,7 +32,7 @@ def why_waiting(execution: Execution) -> str:
     runs = AtomRun.objects.filter(execution=execution)
     if runs.filter(status__in=sorted(ATOM_LEASED)).exists():
         return ""
-    if Gate.objects.filter(execution=execution, status=GateStatus.RUNNING).exists():
+    if execution.gates_total and Gate.objects.filter(execution=execution, status=GateStatus.RUNNING).exists():
         return ""
     nodes = [node for node in present_nodes() if not node.draining and not node.problem]
     if not nodes:

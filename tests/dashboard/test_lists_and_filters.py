@@ -132,7 +132,7 @@ def test_an_execution_page_costs_the_same_queries_however_many_atoms(
 ) -> None:
     for sizes in ((2, 1), (40, 30, 30)):
         execution = start(plan(*layers(*sizes), name=f"plan of {sum(sizes)}"), owner=ada.user)
-        with django_assert_max_num_queries(18):
+        with django_assert_max_num_queries(16):
             assert ada.client.get(f"/executions/{execution.pk}/").status_code == 200
 
 
