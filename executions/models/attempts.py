@@ -24,7 +24,9 @@ class Attempt(OwnedModel):
     owned_through = "execution"
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
-    execution = models.ForeignKey(Execution, on_delete=models.CASCADE, related_name="attempts")
+    execution = models.ForeignKey(
+        Execution, on_delete=models.CASCADE, db_index=False, related_name="attempts"
+    )
     atom_run = models.ForeignKey(AtomRun, on_delete=models.CASCADE, related_name="attempt_rows")
     generation = models.PositiveIntegerField()
     number = models.PositiveIntegerField(help_text="from 1")
@@ -86,8 +88,8 @@ class Call(OwnedModel):
     owned_through = "execution"
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
-    execution = models.ForeignKey(Execution, on_delete=models.CASCADE, related_name="calls")
-    attempt = models.ForeignKey(Attempt, on_delete=models.CASCADE, related_name="calls")
+    execution = models.ForeignKey(Execution, on_delete=models.CASCADE, db_index=False, related_name="calls")
+    attempt = models.ForeignKey(Attempt, on_delete=models.CASCADE, db_index=False, related_name="calls")
     ordinal = models.PositiveIntegerField(help_text="from 1, within the attempt")
     owner = models.CharField(max_length=120)
     fence = models.PositiveIntegerField()
@@ -136,7 +138,7 @@ class Issue(OwnedModel):
 
     owned_through = "attempt__execution"
 
-    attempt = models.ForeignKey(Attempt, on_delete=models.CASCADE, related_name="issues")
+    attempt = models.ForeignKey(Attempt, on_delete=models.CASCADE, db_index=False, related_name="issues")
     ordinal = models.PositiveIntegerField()
     severity = models.CharField(max_length=8, choices=choices(Severity))
     rule = models.CharField(max_length=60)

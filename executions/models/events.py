@@ -14,7 +14,7 @@ class Event(OwnedModel):
 
     owned_through = "execution"
 
-    execution = models.ForeignKey(Execution, on_delete=models.CASCADE, related_name="events")
+    execution = models.ForeignKey(Execution, on_delete=models.CASCADE, db_index=False, related_name="events")
     seq = models.PositiveBigIntegerField(help_text="from 1")
     type = models.CharField(max_length=40)
     wave = models.PositiveIntegerField(null=True, blank=True)

@@ -192,7 +192,7 @@ class Wave(OwnedModel):
 
     owned_through = "execution"
 
-    execution = models.ForeignKey(Execution, on_delete=models.CASCADE, related_name="waves")
+    execution = models.ForeignKey(Execution, on_delete=models.CASCADE, db_index=False, related_name="waves")
     number = models.PositiveIntegerField(help_text="from 1")
     status = models.CharField(max_length=12, choices=choices(WaveStatus), default=WaveStatus.PENDING)
     approval = models.CharField(max_length=8, blank=True, choices=choices(Approval))
@@ -226,7 +226,9 @@ class AtomRun(OwnedModel):
     owned_through = "execution"
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
-    execution = models.ForeignKey(Execution, on_delete=models.CASCADE, related_name="atom_runs")
+    execution = models.ForeignKey(
+        Execution, on_delete=models.CASCADE, db_index=False, related_name="atom_runs"
+    )
     atom = models.ForeignKey(Atom, on_delete=models.PROTECT, related_name="runs")
     key = models.CharField(max_length=200)
     wave = models.PositiveIntegerField()

@@ -23,7 +23,7 @@ class Gate(OwnedModel):
     owned_through = "execution"
 
     id = models.UUIDField(primary_key=True, default=new_id, editable=False)
-    execution = models.ForeignKey(Execution, on_delete=models.CASCADE, related_name="gates")
+    execution = models.ForeignKey(Execution, on_delete=models.CASCADE, db_index=False, related_name="gates")
     level = models.CharField(max_length=10, choices=choices(GateLevel))
     wave = models.PositiveIntegerField(null=True, blank=True, help_text="of a wave's gate: its number")
     position = models.PositiveIntegerField(help_text="a wave's number; the masterplan's gate comes last")

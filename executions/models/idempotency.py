@@ -9,7 +9,9 @@ from django.db import models
 class IdempotentRequest(models.Model):
     """What a request with an `Idempotency-Key` was answered; written in the transaction of what it did."""
 
-    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, db_index=False, related_name="+"
+    )
     key = models.CharField(max_length=255)
     request_digest = models.CharField(max_length=64, help_text="of method, path and body")
     status_code = models.PositiveIntegerField(null=True, blank=True)

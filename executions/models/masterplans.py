@@ -21,7 +21,12 @@ class Masterplan(OwnedModel):
     description = models.TextField(blank=True)
     instructions = models.TextField(blank=True)
     owner = models.ForeignKey(
-        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.PROTECT, related_name="+"
+        settings.AUTH_USER_MODEL,
+        null=True,
+        blank=True,
+        on_delete=models.PROTECT,
+        db_index=False,
+        related_name="+",
     )
     team = models.ForeignKey(Group, null=True, blank=True, on_delete=models.PROTECT, related_name="+")
     digest = models.CharField(max_length=64, help_text="SHA-256 over what the product keeps of the plan")
@@ -55,7 +60,7 @@ class Atom(OwnedModel):
 
     owned_through = "masterplan"
 
-    masterplan = models.ForeignKey(Masterplan, on_delete=models.CASCADE, related_name="atoms")
+    masterplan = models.ForeignKey(Masterplan, on_delete=models.CASCADE, db_index=False, related_name="atoms")
     key = models.CharField(max_length=200)
     name = models.CharField(max_length=300)
     description = models.TextField(blank=True)

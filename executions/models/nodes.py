@@ -30,7 +30,7 @@ class Node(models.Model):
 class NodeWorker(models.Model):
     """One worker process of a node; keeps its own heartbeat."""
 
-    node = models.ForeignKey(Node, on_delete=models.CASCADE, related_name="workers")
+    node = models.ForeignKey(Node, on_delete=models.CASCADE, db_index=False, related_name="workers")
     pid = models.PositiveIntegerField()
     busy_since = models.DateTimeField(null=True, blank=True, help_text="when its present task began")
     worked_at = models.DateTimeField(null=True, blank=True, help_text="when its last task began or ended")

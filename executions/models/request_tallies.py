@@ -9,7 +9,9 @@ from django.db import models
 class RequestTally(models.Model):
     """Requests of one user and kind, by the second, as far back as a limit looks. One row, rewritten in place."""
 
-    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, db_index=False, related_name="+"
+    )
     kind = models.CharField(max_length=8, help_text="reads or writes")
     seconds = models.JSONField(default=dict, help_text="Unix second (text, as JSON keys are): requests")
 
