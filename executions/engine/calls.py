@@ -58,8 +58,16 @@ class RecordIntent(Change[None]):
         return Touched(atoms=(self.claim.run_id,))
 
     def apply(self, unit: ExecutionTransaction) -> None:
-        execution = unit.executions[self.claim.execution_id]
         hold(unit, self.claim)
+        self.begin(unit)
+        row = unit.rows.atom(self.claim.run_id)
+        if row.status != AtomStatus.GENERATING:
+            row.status = AtomStatus.GENERATING.value
+            unit.rows.changed(row)
+
+    def begin(self, unit: ExecutionTransaction) -> None:
+        """The same for an atom that this very transaction has claimed."""
+        execution = unit.executions[self.claim.execution_id]
         if unit.again and self._is_written(unit):
             return
         if execution.status is not ExecutionStatus.RUNNING:
@@ -70,6 +78,7 @@ class RecordIntent(Change[None]):
         if self.new_attempt is not None:
             self._start_attempt(unit, execution, self.new_attempt)
         unit.rows.add_call(
+            self.call_id,
             (
                 dialect.uid(self.call_id),
                 dialect.uid(execution.id),
@@ -83,12 +92,8 @@ class RecordIntent(Change[None]):
                 *_NOTHING_YET,
                 self.reserve_nano_usd,
                 dialect.at(unit.now),
-            )
+            ),
         )
-        row = unit.rows.atom(self.claim.run_id)
-        if row.status != AtomStatus.GENERATING:
-            row.status = AtomStatus.GENERATING.value
-            unit.rows.changed(row)
         execution.add("calls_total")
         execution.add("reserved_nano_usd", self.reserve_nano_usd)
 
@@ -216,7 +221,7 @@ def close_call(
     return was_open
 
 
-def _is_settled(unit: ExecutionTransaction, call_id: uuid.UUID) -> bool:
+def is_settled(unit: ExecutionTransaction, call_id: uuid.UUID) -> bool:
     """Whether the outcome of a call is on record. Asked when it is written again: then it is told and counted already."""
     return _is_over(_known_call(unit, call_id))
 
@@ -262,7 +267,7 @@ class RecordAnswer(Change[bool]):
 
     def apply(self, unit: ExecutionTransaction) -> bool:
         execution = unit.executions[self.claim.execution_id]
-        if unit.again and _is_settled(unit, self.call_id):
+        if unit.again and is_settled(unit, self.call_id):
             return holds(unit, self.claim)
         close_call(unit, execution, self.call_id, self.result)
         if not holds(unit, self.claim):
@@ -327,7 +332,7 @@ class RecordFault(Change[bool]):
 
     def apply(self, unit: ExecutionTransaction) -> bool:
         execution = unit.executions[self.claim.execution_id]
-        if unit.again and _is_settled(unit, self.call_id):
+        if unit.again and is_settled(unit, self.call_id):
             return goes_on(unit, execution, self.claim)
         close_call(unit, execution, self.call_id, self.result)
         if not holds(unit, self.claim):
@@ -372,6 +377,29 @@ class RecordFault(Change[bool]):
         error = f"The provider gave no usable answer ({faults} calls in a row). Last: {said}"
         ending = Ending(AtomStatus.FAILED, reason="provider", error=error)
         end_atom(unit, execution, claim.run_id, claim.key, claim.wave, ending)
+
+
+@dataclass(frozen=True, slots=True)
+class RecordUnsent(Change[None]):
+    """A call that was intended with its atom's claim is not made after all: it cost nothing, and the atom is given back."""
+
+    claim: ClaimedAtom
+    call_id: uuid.UUID
+
+    def execution_ids(self, cursor: CursorWrapper) -> Iterable[uuid.UUID]:
+        return (self.claim.execution_id,)
+
+    def touches(self) -> Touched:
+        return Touched(atoms=(self.claim.run_id,), calls=(self.call_id,))
+
+    def apply(self, unit: ExecutionTransaction) -> None:
+        execution = unit.executions[self.claim.execution_id]
+        hold(unit, self.claim)
+        close_call(unit, execution, self.call_id, CallResult(CallOutcome.CANCELLED, error="it was not sent"))
+        claim, outcome = self.claim, CallOutcome.CANCELLED.value
+        unit.event(execution, "call.failed", wave=claim.wave, atom=claim.key, outcome=outcome)
+        unit.event(execution, "atom.released", wave=claim.wave, atom=claim.key)
+        release(unit, claim, None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import uuid
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, ClassVar
@@ -43,6 +43,9 @@ class ClaimedAtom:
     attempts: int
     faults: int
 
+    def __hash__(self) -> int:
+        return hash((self.run_id, self.fence))
+
 
 def hold(unit: ExecutionTransaction, claim: ClaimedAtom) -> None:
     """Raise LeaseLost unless the claim's owner still holds the atom. The execution's lock keeps it so until the commit."""
@@ -58,6 +61,10 @@ def holds(unit: ExecutionTransaction, claim: ClaimedAtom) -> bool:
 
 def _none() -> int:
     return 0
+
+
+def _nothing(_unit: ExecutionTransaction, _claims: Sequence[ClaimedAtom]) -> None:
+    """What is done with the atoms of a claim that somebody works on later."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +87,19 @@ class Claim(Change[list[ClaimedAtom]]):
     """How many gates may be taken besides; asked in the same way."""
     gates: list[ClaimedGate] = field(default_factory=list, init=False, compare=False)
     """The gates that were taken, beside the atoms that this change answers with."""
+    begin: Callable[[ExecutionTransaction, Sequence[ClaimedAtom]], None] = _nothing
+    """What is done with the atoms in the transaction that takes them."""
+
+    is_urgent: bool = False
+    _taken_up: list[bool] = field(default_factory=list, init=False, compare=False)
+
+    def taken_up(self) -> None:
+        self._taken_up.append(True)
+
+    @property
+    def is_taken_up(self) -> bool:
+        """Whether it may not see what is queued now."""
+        return bool(self._taken_up)
 
     def execution_ids(self, cursor: CursorWrapper) -> Iterable[uuid.UUID]:
         dialect.one_at_a_time(cursor, dialect.CLAIM_LOCK)
@@ -99,7 +119,8 @@ class Claim(Change[list[ClaimedAtom]]):
             # Those first that have least in flight: nobody waits for all that were started earlier to end.
             busy = _in_flight(cursor)
             found.sort(key=lambda one: busy[one])
-        return found[:MOST_EXECUTIONS]
+        # When it is written again: those, too, of what it had taken.
+        return {*found[:MOST_EXECUTIONS], *(claim.execution_id for claim in self.taken)}
 
     def apply(self, unit: ExecutionTransaction) -> list[ClaimedAtom]:
         open_executions = []
@@ -130,6 +151,7 @@ class Claim(Change[list[ClaimedAtom]]):
             claimed += taken
         self.taken[:] = claimed
         self._take_gates(unit, open_executions)
+        self.begin(unit, claimed)
         return claimed
 
     def _take_gates(self, unit: ExecutionTransaction, executions: Iterable[LockedExecution]) -> None:
@@ -185,7 +207,9 @@ def _in_flight(cursor: CursorWrapper) -> Counter[uuid.UUID]:
         "SELECT execution_id FROM executions_atomrun WHERE status IN ('generating', 'validating') AND lease_until > %s",
         [dialect.at(datetime(2000, 1, 1, tzinfo=UTC))],
     )
-    return Counter(dialect.to_uuid(row[0]) for row in cursor.fetchall())
+    # By the text that SQLite has first: to make an id of each row would cost more than the database.
+    busy = Counter(row[0] for row in cursor.fetchall())
+    return Counter({dialect.to_uuid(one): count for one, count in busy.items()})
 
 
 def _share(limit: int, executions: dict[uuid.UUID, tuple[int, int]]) -> dict[uuid.UUID, int]:

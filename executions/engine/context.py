@@ -1,6 +1,6 @@
 """What a runner reads before it works on an atom: the specification, the accepted code it builds on, what was tried.
 
-Read in batches, after the claim, by the runner's reader thread.
+Read in batches: with the claim, or after it by the runner's reader thread.
 """
 
 from __future__ import annotations
@@ -8,16 +8,16 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
-from django.db import connection
 
 from executions.engine import dialect
 from executions.engine.answer_cache import KnownAnswer, with_cache
 from executions.engine.cached_rows import CachePlace, scopes_of
 from executions.engine.claims import ClaimedAtom
 from executions.engine.configuration import Configuration
+from executions.engine.cursors import ledger_cursor
 from executions.engine.plan_graph import PlanGraph, plan_graph
 from executions.findings import Finding, Severity
 from executions.generation.prompts import PastAttempt
@@ -25,6 +25,9 @@ from executions.models import Atom, Attempt, Call, Execution, Issue
 from executions.planning.export import files_for_validation
 from executions.planning.specs import AtomSpec
 from executions.states import ATTEMPT_COUNTED, AttemptKind, AttemptStatus, CallOutcome
+
+if TYPE_CHECKING:
+    from django.db.backends.utils import CursorWrapper
 
 AT_ONCE = 500
 """Rows asked for in one statement."""
@@ -118,20 +121,41 @@ def load_execution(execution_id: uuid.UUID) -> ExecutionContext:
     )
 
 
-def load_atoms(execution: ExecutionContext, claims: Sequence[ClaimedAtom]) -> list[AtomContext]:
-    """Contexts of claims of one execution, in a few queries whatever their number."""
+def texts_to_read(execution: ExecutionContext, claims: Sequence[ClaimedAtom]) -> int:
+    """How many accepted texts `load_atoms` reads for these, at most."""
     graph = plan_graph(execution.masterplan_id)
-    specs = _specs(graph, [claim.key for claim in claims])
-    # Tests run against everything that the atom builds on; without them only its own file is put together.
-    runs_tests = execution.configuration.runs_tests
-    ancestors = {
-        claim.key: graph.ancestors(claim.key) if runs_tests else graph.ancestors_in_its_file(claim.key)
+    return sum(
+        len(_builds_on(execution, graph, claim.key)) + len(graph.nodes[claim.key].depends_on)
         for claim in claims
-    }
+    )
+
+
+def _builds_on(execution: ExecutionContext, graph: PlanGraph, key: str) -> list[str]:
+    """What an atom's answer is judged with: tests run against everything that it builds on; without them only its own file
+    is put together.
+    """
+    if execution.configuration.runs_tests:
+        return graph.ancestors(key)
+    return graph.ancestors_in_its_file(key)
+
+
+def load_atoms(
+    execution: ExecutionContext, claims: Sequence[ClaimedAtom], cursor: CursorWrapper | None = None
+) -> list[AtomContext]:
+    """Contexts of claims of one execution, in a few queries whatever their number. `cursor`: that of the transaction in which
+    they are read.
+    """
+    if not claims:
+        return []
+    cursor = cursor or ledger_cursor()
+    graph = plan_graph(execution.masterplan_id)
+    specs = _specs(cursor, graph, [claim.key for claim in claims])
+    runs_tests = execution.configuration.runs_tests
+    ancestors = {claim.key: _builds_on(execution, graph, claim.key) for claim in claims}
     direct = {one for claim in claims for one in specs[claim.key].depends_on}
     wanted = direct.union(*ancestors.values())
-    code = _accepted_code(execution.id, wanted)
-    described = _descriptions(graph, direct)
+    code = _accepted_code(cursor, execution.id, wanted)
+    described = _descriptions(cursor, graph, direct)
     tried = _tried([claim for claim in claims if claim.attempts or claim.fence > 1])
     contexts = []
     for claim in claims:
@@ -161,8 +185,9 @@ def load_atoms(execution: ExecutionContext, claims: Sequence[ClaimedAtom]) -> li
     return with_cache(contexts)
 
 
-def _specs(graph: PlanGraph, keys: Sequence[str]) -> dict[str, AtomSpec]:
+def _specs(cursor: CursorWrapper, graph: PlanGraph, keys: Sequence[str]) -> dict[str, AtomSpec]:
     rows = _by_id(
+        cursor,
         "SELECT key, name, description, language, entry_points, signature, contract, prompt, tests, hidden_tests,"
         " target_path, depends_on, instructions, approval, position FROM executions_atom WHERE id IN",
         [graph.nodes[key].atom_id for key in keys],
@@ -193,29 +218,28 @@ _described: dict[int, tuple[str, str]] = {}
 """Name and signature of atoms that others depend on, by the atom's id: atoms never change once stored."""
 
 
-def _descriptions(graph: PlanGraph, keys: Iterable[str]) -> dict[str, tuple[str, str]]:
+def _descriptions(cursor: CursorWrapper, graph: PlanGraph, keys: Iterable[str]) -> dict[str, tuple[str, str]]:
     """Name and signature of each."""
     ids = {key: graph.nodes[key].atom_id for key in keys}
     found = {key: _described[one] for key, one in ids.items() if one in _described}
     unknown = sorted(one for key, one in ids.items() if key not in found)
     if len(_described) > MOST_DESCRIBED:
         _described.clear()
-    rows = _by_id("SELECT id, key, name, signature FROM executions_atom WHERE id IN", unknown)
+    rows = _by_id(cursor, "SELECT id, key, name, signature FROM executions_atom WHERE id IN", unknown)
     for atom_id, key, name, signature in rows:
         found[key] = _described[atom_id] = (name, signature)
     return found
 
 
-def _by_id(query: str, ids: Sequence[int]) -> list[Any]:
+def _by_id(cursor: CursorWrapper, query: str, ids: Sequence[int]) -> list[Any]:
     """Rows by a query that ends where the ids come, in SQL of our own: each claim asks, and the ORM costs more than the
     database.
     """
     rows: list[Any] = []
-    with connection.cursor() as cursor:
-        for start in range(0, len(ids), AT_ONCE):
-            some = ids[start : start + AT_ONCE]
-            cursor.execute(f"{query} ({dialect.marks(len(some))})", some)
-            rows += cursor.fetchall()
+    for start in range(0, len(ids), AT_ONCE):
+        some = ids[start : start + AT_ONCE]
+        cursor.execute(f"{query} ({dialect.marks(len(some))})", some)
+        rows += cursor.fetchall()
     return rows
 
 
@@ -240,18 +264,17 @@ def atom_spec(atom: Atom) -> AtomSpec:
     )
 
 
-def _accepted_code(execution_id: uuid.UUID, keys: set[str]) -> dict[str, str]:
+def _accepted_code(cursor: CursorWrapper, execution_id: uuid.UUID, keys: set[str]) -> dict[str, str]:
     found: dict[str, str] = {}
     ordered = sorted(keys)
-    with connection.cursor() as cursor:
-        for start in range(0, len(ordered), AT_ONCE):
-            some = ordered[start : start + AT_ONCE]
-            cursor.execute(
-                "SELECT r.key, a.code FROM executions_atomrun r JOIN executions_attempt a ON a.id = r.accepted_id"  # noqa: S608
-                f" WHERE r.execution_id = %s AND r.key IN ({dialect.marks(len(some))})",
-                [dialect.uid(execution_id), *some],
-            )
-            found.update(cursor.fetchall())
+    for start in range(0, len(ordered), AT_ONCE):
+        some = ordered[start : start + AT_ONCE]
+        cursor.execute(
+            "SELECT r.key, a.code FROM executions_atomrun r JOIN executions_attempt a ON a.id = r.accepted_id"  # noqa: S608
+            f" WHERE r.execution_id = %s AND r.key IN ({dialect.marks(len(some))})",
+            [dialect.uid(execution_id), *some],
+        )
+        found.update(cursor.fetchall())
     return found
 
 

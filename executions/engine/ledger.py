@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
-from django.db import DatabaseError, InterfaceError, OperationalError, connection, transaction
+from django.db import InterfaceError, OperationalError, connection, transaction
 
 from executions.engine.cursors import ledger_cursor
 from executions.engine.rows import Touched
@@ -70,6 +70,14 @@ class Change(ABC, Generic[R_co]):
     @abstractmethod
     def execution_ids(self, cursor: CursorWrapper) -> Iterable[uuid.UUID]:
         """Executions to lock before anything is written."""
+
+    @property
+    def is_urgent(self) -> bool:
+        """Whether a batch that it is in waits for nothing more."""
+        return False
+
+    def taken_up(self) -> None:
+        """The ledger is about to write it: what is queued from now on comes later."""
 
     def touches(self) -> Touched:
         """Rows that `apply` is going to look at: they are read for the whole batch at once."""
@@ -162,23 +170,46 @@ class Ledger:
     def _gather(self) -> tuple[list[_Entry], bool]:
         """The next batch, and whether another may follow."""
         batch: list[_Entry] = []
-        entry = self._queue.get()
+        going = self._add(batch, self._queue.get()) and self._add_all_there_are(batch)
         deadline = time.monotonic() + self._window_s
-        while entry is not None:
-            batch.append(entry)
-            if len(batch) >= LARGEST_BATCH:
-                return batch, True
-            try:
-                entry = self._queue.get_nowait()
-            except queue.Empty:
-                left = deadline - time.monotonic()
-                if left <= 0 or len(batch) >= min(ENOUGH, self._writers()):
-                    return batch, True
+        while going and len(batch) < min(ENOUGH, self._writers()) and not batch[-1].change.is_urgent:
+            left = deadline - time.monotonic()
+            if left <= 0:
+                break
+            if self._writers() >= ENOUGH:
+                # Not the queue's own wait: to be woken for each change costs a tenth of all where atoms end one by one.
+                time.sleep(left)
+            else:
                 try:
-                    entry = self._queue.get(timeout=left)
+                    going = self._add(batch, self._queue.get(timeout=left))
                 except queue.Empty:
-                    return batch, True
-        return batch, False
+                    break
+            going = going and self._add_all_there_are(batch)
+        told = 0
+        while told < len(batch):
+            news, told = batch[told:], len(batch)
+            for entry in news:
+                entry.change.taken_up()
+            # What was queued before they knew is still written with them, however much it is.
+            going = going and self._add_all_there_are(batch, most=None)
+        return batch, going
+
+    def _add_all_there_are(self, batch: list[_Entry], most: int | None = LARGEST_BATCH) -> bool:
+        """Whether another batch may follow."""
+        while most is None or len(batch) < most:
+            try:
+                if not self._add(batch, self._queue.get_nowait()):
+                    return False
+            except queue.Empty:
+                break
+        return True
+
+    @staticmethod
+    def _add(batch: list[_Entry], entry: _Entry | None) -> bool:
+        """Whether another may follow: the last one is none."""
+        if entry is not None:
+            batch.append(entry)
+        return entry is not None
 
     def _commit(self, batch: Sequence[_Entry], *, again: bool = False) -> None:
         for tries_left in reversed(range(CONNECTION_TRIES)):
@@ -195,17 +226,13 @@ class Ledger:
                     return
                 log.warning("ledger: %s; the batch of %d is tried again", type(error).__name__, len(batch))
                 time.sleep(0.2 * (CONNECTION_TRIES - tries_left))
-            except DatabaseError as error:
-                if len(batch) == 1:
-                    self._fail(batch, error)
-                    return
-                for entry in batch:
-                    self._commit([entry], again=again)
-                return
             except Exception as error:  # noqa: BLE001  a bug in one change must not end the writer; its waiter gets the error
                 if len(batch) == 1:
                     self._fail(batch, error)
                     return
+                log.warning(
+                    "ledger: %s; the batch of %d is written one by one", type(error).__name__, len(batch)
+                )
                 for entry in batch:
                     self._commit([entry], again=again)
                 return

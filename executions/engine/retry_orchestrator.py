@@ -18,38 +18,33 @@ from datetime import timedelta
 from executions.engine.answer_cache import KnownAnswer
 from executions.engine.call_results import applied_parameters, outcome_of, result_of
 from executions.engine.calls import (
-    AttemptIntent,
     CallResult,
     FaultPolicy,
     RecordAborted,
     RecordAnswer,
     RecordFault,
-    RecordIntent,
+    RecordUnsent,
 )
 from executions.engine.claims import ClaimedAtom, Release
 from executions.engine.context import AtomContext, OpenAttempt
+from executions.engine.intended_calls import IntendedCall, intended_call
 from executions.engine.judging import judged, unread
 from executions.engine.ledger import LeaseLost, Ledger, Stopped
-from executions.engine.prompt_of_atom import prompt_for
 from executions.engine.time_limits import Overrun, RecordOverrun, TimeLimit
 from executions.engine.verdicts import RecordVerdict
 from executions.findings import Finding, Severity
-from executions.generation.client import ModelClient, ModelRequest, ProviderFault
+from executions.generation.client import ModelClient, ProviderFault
 from executions.generation.extraction import NoCode, extract
-from executions.generation.ladder import Rung, rung_json
-from executions.generation.prices import estimate
 from executions.generation.prompts import PastAttempt
 from executions.identity import new_id
+from executions.planning.assembly import AssemblyConflict
 from executions.states import AttemptKind, AttemptStatus, CallOutcome
 from executions.validation.pipeline import SandboxUnavailable, Validator
 from executions.validation.verdict import Verdict
 
 log = logging.getLogger(__name__)
 
-EXPECTED_OUTPUT_TOKENS = 1_000
-"""Reserved for an answer before any has been seen; the true cost is settled after the call."""
 MOST_TRUNCATIONS = 3
-MOST_TOKENS = 64_000
 SANDBOX_WAIT = timedelta(seconds=5)
 
 
@@ -63,6 +58,28 @@ class Patience:
     window_s: float
     call_timeout_s: float
     dependency_bodies: int
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """An attempt with an answer to judge."""
+
+    attempt: OpenAttempt
+    call_id: uuid.UUID | None = None
+    kept: asyncio.Future[bool] | None = None
+    """Of an answer that has just come: it is on its way into the ledger; whether the atom was still ours then."""
+
+
+@dataclass(frozen=True, slots=True)
+class GoingOn:
+    """What is known of the next attempt."""
+
+    used: int
+    """Attempts before it."""
+    call: IntendedCall | None = None
+    """Its first call, where that is intended already."""
+    written: asyncio.Future[None] | None = None
+    """Of an intent that is on its way into the ledger."""
 
 
 class RetryOrchestrator:
@@ -87,11 +104,26 @@ class RetryOrchestrator:
         self._stopping = stopping
         self._about_to_end = about_to_end
 
-    async def work(self, context: AtomContext) -> None:
-        """Work one atom until it ends, waits, or is no longer ours. Cancelling it aborts the call and records that."""
+    def first_call(self, context: AtomContext) -> IntendedCall | None:
+        """What the work on an atom asks before anything else was done; None: there is something to be done before. May be
+        called from any thread once the client of the atom's endpoint has been made.
+        """
+        if context.open_attempt is not None or context.known is not None:
+            return None
+        try:
+            return self._intended(context, context.claim.attempts, None)
+        except AssemblyConflict:
+            # Whoever works on this atom meets the same conflict, and it is that atom's alone.
+            return None
+
+    async def work(self, context: AtomContext, call: IntendedCall | None = None) -> None:
+        """Work one atom until it ends, waits, or is no longer ours. Cancelling it aborts the call and records that.
+
+        `call`: the first one, when its intent is committed already.
+        """
         claim = context.claim
         try:
-            await self._climb(context)
+            await self._climb(context, call)
         except LeaseLost as lost:
             log.warning("execution=%s atom=%s lease lost: %s", claim.execution_id, claim.key, lost)
         except Stopped:
@@ -108,6 +140,14 @@ class RetryOrchestrator:
                 log.info(
                     "execution=%s atom=%s was taken over before its abort", claim.execution_id, claim.key
                 )
+
+    async def _stop_before(self, context: AtomContext, going: GoingOn) -> None:
+        """Give the atom back between two attempts. Whoever claims it next goes on with the same findings and number."""
+        if going.call is None or going.written is None:
+            await self._give_back(context)
+            return
+        await going.written
+        await self._ledger.record(RecordUnsent(context.claim, going.call.intent.call_id))
 
     async def _give_back(self, context: AtomContext, wait: timedelta | None = None) -> None:
         try:
@@ -126,104 +166,71 @@ class RetryOrchestrator:
                 )
             )
 
-    async def _climb(self, context: AtomContext) -> None:
-        attempt, used = context.open_attempt, context.claim.attempts
+    async def _climb(self, context: AtomContext, call: IntendedCall | None) -> None:
+        attempt, going = context.open_attempt, GoingOn(context.claim.attempts, call)
         if context.known is not None:
-            goes_on = await self._take(context, context.known)
-            if goes_on is None:
+            used = await self._take(context, context.known)
+            if used is None:
                 return
-            used = goes_on
+            going = GoingOn(used)
         while True:
             limit = TimeLimit.of(context.execution.configuration, self._patience.call_timeout_s)
-            if attempt is None or not attempt.can_be_judged:
-                rung = context.execution.configuration.ladder[used]
-                answered = await self._generate(context, rung, attempt, limit)
-                if answered is None:
-                    return
-                attempt = answered
-            goes_on = await self._judge(context, attempt, limit)
+            if attempt is not None and attempt.can_be_judged:
+                answered: Answered | None = Answered(attempt)
+            else:
+                answered = await self._generate(context, going, attempt, limit)
+            if answered is None:
+                return
+            goes_on = await self._judge(context, answered, limit)
             if goes_on is None:
                 return
             if self._stopping():
-                # Whoever claims it next goes on with the same findings and the next number.
-                await self._give_back(context)
+                await self._stop_before(context, goes_on)
                 return
-            attempt, used = None, goes_on
+            attempt, going = None, goes_on
 
     # --- generate -------------------------------------------------------------------------------------------------
 
+    def _intended(self, context: AtomContext, used: int, attempt: OpenAttempt | None) -> IntendedCall:
+        configuration = context.execution.configuration
+        return intended_call(
+            context,
+            configuration.ladder[used],
+            attempt,
+            endpoint=self._client(configuration.endpoint).endpoint.name,
+            dependency_bodies=self._patience.dependency_bodies,
+        )
+
     async def _generate(
-        self, context: AtomContext, rung: Rung, attempt: OpenAttempt | None, limit: TimeLimit
-    ) -> OpenAttempt | None:
+        self, context: AtomContext, going: GoingOn, attempt: OpenAttempt | None, limit: TimeLimit
+    ) -> Answered | None:
         """Ask until there is an answer; None when the atom was given back or ended."""
-        configuration, claim = context.execution.configuration, context.claim
-        new = attempt is None
-        if attempt is None:
-            prompt = prompt_for(
-                context, rung, tuple(context.history), dependency_bodies=self._patience.dependency_bodies
-            )
-            attempt = OpenAttempt(new_id(), rung.number, prompt.system, prompt.user, 0, 0, None)
-        model = rung.model or configuration.model
-        client = self._client(configuration.endpoint)
+        claim, call, written = context.claim, going.call, going.written
+        client = self._client(context.execution.configuration.endpoint)
         while True:
             timeout_s = limit.for_a_call_s
             if not timeout_s:
                 raise Overrun
-            call_id = new_id()
-            tokens = min(rung.max_tokens * 2**attempt.truncations, max(MOST_TOKENS, rung.max_tokens))
-            request = ModelRequest(
-                model=model,
-                system=attempt.prompt_system,
-                user=attempt.prompt_user,
-                max_tokens=tokens,
-                temperature=rung.temperature,
-                effort=rung.effort,
-                timeout_s=timeout_s,
-            )
-            reserve = estimate(
-                model,
-                input_chars=len(request.system) + len(request.user),
-                expected_output_tokens=EXPECTED_OUTPUT_TOKENS,
-            )
-            intent = RecordIntent(
-                claim=claim,
-                attempt_id=attempt.id,
-                attempt_number=attempt.number,
-                call_id=call_id,
-                ordinal=attempt.calls + 1,
-                endpoint=client.endpoint.name,
-                model=model,
-                requested={"temperature": rung.temperature, "effort": rung.effort, "max_tokens": tokens},
-                reserve_nano_usd=reserve.nano_usd,
-                new_attempt=self._intent(attempt, rung) if new else None,
-            )
-            await self._ledger.record(intent)
-            new = False
-            attempt = replace(attempt, calls=attempt.calls + 1)
+            if call is None:
+                call = self._intended(context, going.used, attempt)
+                written = self._ledger.submit(call.intent)
+            if written is not None:
+                await written
+            attempt, call_id, tokens = call.attempt, call.intent.call_id, call.max_tokens
+            request, call, written = call.request(timeout_s), None, None
             try:
                 answer = await client.complete(request)
             except ProviderFault as fault:
                 await self._ledger.record(self._fault(context, attempt, call_id, fault, tokens))
                 return None
             outcome = outcome_of(answer)
-            result = result_of(answer, outcome, tokens, model)
+            result = result_of(answer, outcome, tokens, request.model)
             if outcome is CallOutcome.ANSWERED:
-                if not await self._ledger.record(RecordAnswer(claim, attempt.number, call_id, result)):
-                    return None
-                return replace(attempt, answer=answer.text)
+                kept = self._ledger.submit(RecordAnswer(claim, attempt.number, call_id, result))
+                return Answered(replace(attempt, answer=answer.text), call_id, kept)
             attempt = replace(attempt, truncations=attempt.truncations + 1)
             if not await self._ledger.record(self._unusable(context, attempt, call_id, result)):
                 return None
-
-    @staticmethod
-    def _intent(attempt: OpenAttempt, rung: Rung) -> AttemptIntent:
-        return AttemptIntent(
-            number=attempt.number,
-            strategy=rung.strategy.value,
-            rung=rung_json(rung),
-            prompt_system=attempt.prompt_system,
-            prompt_user=attempt.prompt_user,
-        )
 
     def _fault(
         self,
@@ -286,8 +293,13 @@ class RetryOrchestrator:
 
     # --- validate -------------------------------------------------------------------------------------------------
 
-    async def _judge(self, context: AtomContext, attempt: OpenAttempt, limit: TimeLimit) -> int | None:
-        """Judge the answer; the number of attempts used when the same owner goes on, None otherwise."""
+    async def _judge(self, context: AtomContext, answered: Answered, limit: TimeLimit) -> GoingOn | None:
+        """Judge the answer; what comes next when the same owner goes on, None otherwise.
+
+        The answer is on its way into the ledger before it is looked at. Where judging it is quick, its verdict is written
+        in the same transaction, and so is the intent of what it makes necessary.
+        """
+        attempt, kept = answered.attempt, answered.kept
         try:
             # Only what was asked for has a limit: the sandbox has its own.
             async with asyncio.timeout_at(
@@ -298,6 +310,10 @@ class RetryOrchestrator:
             if not clock.expired():
                 raise
             raise Overrun from None
+        if kept is not None and kept.done():
+            if not kept.result():
+                return None
+            kept = None
         most = context.execution.configuration.max_attempts
         change = RecordVerdict(
             claim=context.claim,
@@ -316,24 +332,38 @@ class RetryOrchestrator:
             kind=attempt.kind,
             place=context.cache,
             shares_file=context.shares_file,
+            call_id=None if kept is None else answered.call_id,
         )
         queued = self._ledger.submit(change)
+        past = PastAttempt(
+            number=attempt.number,
+            code=code,
+            findings=tuple(verdict.findings),
+            tests_passed=verdict.tests_passed,
+            tests_total=verdict.tests_total,
+        )
+        call, written = None, None
         # In a shared file the ledger has the last word: what passed may be rejected yet.
         passes = verdict.passed and not context.shares_file
         if passes or attempt.number >= most or attempt.kind is not AttemptKind.MODEL:
             self._about_to_end(context.claim)
+        elif not verdict.passed and not self._stopping():
+            context.history.append(past)
+            call = self._intended(context, attempt.number, None)
+            written = self._ledger.submit(call.intent)
+            # Nobody hears of its refusal where the verdict left nothing to go on with.
+            written.add_done_callback(_heard)
+        if kept is not None and not await kept:
+            await queued
+            return None
         used = await queued
-        context.history.append(
-            PastAttempt(
-                number=attempt.number,
-                code=code,
-                findings=(*verdict.findings, *change.misfits),
-                tests_passed=verdict.tests_passed,
-                tests_total=verdict.tests_total,
-            )
-        )
         _say(context, attempt.kind, attempt.number, passed=verdict.passed and not change.misfits)
-        return used
+        if used is None:
+            return None
+        if call is None:
+            findings = (*verdict.findings, *change.misfits)
+            context.history.append(replace(past, findings=findings))
+        return GoingOn(used, call, written)
 
     async def _take(self, context: AtomContext, known: KnownAnswer) -> int | None:
         """Accept an answer of the cache. Where it was accepted among other files it is judged again; when it is rejected, the
@@ -374,6 +404,11 @@ class RetryOrchestrator:
         except NoCode as error:
             return "", unread(Finding(Severity.CRITICAL, "no-code", str(error)))
         return code, await judged(self._validator, context, code)
+
+
+def _heard(future: asyncio.Future[None]) -> None:
+    if not future.cancelled():
+        future.exception()
 
 
 def _say(context: AtomContext, kind: AttemptKind, number: int, *, passed: bool) -> None:

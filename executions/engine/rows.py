@@ -208,6 +208,8 @@ class Rows:
     _changed_atoms: dict[uuid.UUID, AtomRow] = field(default_factory=dict)
     _ended_attempts: list[AttemptRow] = field(default_factory=list)
     _ended_calls: list[CallRow] = field(default_factory=list)
+    _begun: set[uuid.UUID] = field(default_factory=set)
+    """Attempts and calls that have no row yet."""
     _new_attempts: list[tuple[Any, ...]] = field(default_factory=list)
     _new_calls: list[tuple[Any, ...]] = field(default_factory=list)
     _new_issues: list[tuple[Any, ...]] = field(default_factory=list)
@@ -298,6 +300,7 @@ class Rows:
     def add_attempt(self, attempt_id: uuid.UUID, status: str, values: tuple[Any, ...]) -> None:
         """A new row; `values` in the order of the columns."""
         self._attempts[attempt_id] = AttemptRow(attempt_id, status)
+        self._begun.add(attempt_id)
         self._new_attempts.append(values)
 
     def end_attempt(self, attempt: AttemptRow, status: str, values: tuple[Any, ...]) -> None:
@@ -306,7 +309,9 @@ class Rows:
         self._ended_attempts.append(attempt)
         attempt.ending = (status, *values, dialect.uid(attempt.id))
 
-    def add_call(self, values: tuple[Any, ...]) -> None:
+    def add_call(self, call_id: uuid.UUID, values: tuple[Any, ...]) -> None:
+        """A new row; `values` in the order of the columns."""
+        self._begun.add(call_id)
         self._new_calls.append(values)
 
     def end_call(
@@ -341,15 +346,15 @@ class Rows:
 
     def _send(self) -> None:
         cursor = self._cursor
+        # What was there ends before the next begins: an atom has one running attempt, and that one open call.
+        self._send_endings()
         # An attempt before the calls and issues that belong to it.
         dialect.insert_many(cursor, "executions_attempt", _NEW_ATTEMPT, self._new_attempts)
         dialect.insert_many(cursor, "executions_call", _NEW_CALL, self._new_calls)
-        dialect.update_many(
-            cursor, "executions_call", _CALL_OUTCOME, [one.outcome_values or () for one in self._ended_calls]
-        )
-        dialect.update_many(
-            cursor, "executions_attempt", _ATTEMPT_ENDING, [one.ending or () for one in self._ended_attempts]
-        )
+        self._new_attempts.clear()
+        self._new_calls.clear()
+        self._begun.clear()
+        self._send_endings()
         dialect.insert_many(cursor, "executions_issue", _NEW_ISSUE, self._new_issues)
         changed = self._changed_atoms.values()
         dialect.update_many(
@@ -358,10 +363,21 @@ class Rows:
         dialect.update_many(
             cursor, "executions_atomrun", _ATOM_LEFT, [_left(one) for one in changed if not one.lease_owner]
         )
-        for pending in (self._new_attempts, self._new_calls, self._ended_calls, self._ended_attempts):
-            pending.clear()
         self._new_issues.clear()
         self._changed_atoms.clear()
+
+    def _send_endings(self) -> None:
+        """Of calls and attempts that have a row by now."""
+        calls = [one for one in self._ended_calls if one.id not in self._begun]
+        attempts = [one for one in self._ended_attempts if one.id not in self._begun]
+        dialect.update_many(
+            self._cursor, "executions_call", _CALL_OUTCOME, [one.outcome_values or () for one in calls]
+        )
+        dialect.update_many(
+            self._cursor, "executions_attempt", _ATTEMPT_ENDING, [one.ending or () for one in attempts]
+        )
+        self._ended_calls = [one for one in self._ended_calls if one.id in self._begun]
+        self._ended_attempts = [one for one in self._ended_attempts if one.id in self._begun]
 
     def forget(self) -> None:
         """What was read may not be so any more. From now on each change reads its own: a batch of changes that all send SQL

@@ -15,7 +15,7 @@ from executions.engine import dialect
 from executions.engine.answer_cache import KnownAnswer
 from executions.engine.attempt_rows import NewAttempt, insert_attempts
 from executions.engine.cached_rows import AcceptedAnswer, CachePlace
-from executions.engine.calls import goes_on, note_late
+from executions.engine.calls import goes_on, is_settled, note_late
 from executions.engine.claims import ClaimedAtom, holds, release
 from executions.engine.ledger import Change
 from executions.engine.progress import Ending, end_atom, end_review_rejected
@@ -60,6 +60,9 @@ class RecordVerdict(Change[int | None]):
     """Of an answer from the cache: what was found there. Its attempt begins and ends with this verdict."""
     shares_file: bool = False
     """Other atoms have the same target file. What was accepted for them meanwhile, nobody who judged this answer knew."""
+    call_id: uuid.UUID | None = None
+    """Of the call that brought the answer, where nobody has heard yet whether the answer is kept. It comes before this
+    verdict; where it was not kept, neither is the verdict."""
     misfits: list[Finding] = field(default_factory=list, init=False, compare=False)
     """Why an answer that passed was rejected after all, as the last writing of this verdict found."""
 
@@ -67,7 +70,8 @@ class RecordVerdict(Change[int | None]):
         return (self.claim.execution_id,)
 
     def touches(self) -> Touched:
-        return Touched(atoms=(self.claim.run_id,), attempts=(self.attempt_id,))
+        calls = () if self.call_id is None else (self.call_id,)
+        return Touched(atoms=(self.claim.run_id,), attempts=(self.attempt_id,), calls=calls)
 
     def apply(self, unit: ExecutionTransaction) -> int | None:
         execution = unit.executions[self.claim.execution_id]
@@ -76,6 +80,9 @@ class RecordVerdict(Change[int | None]):
         if unit.again and self._is_written(unit):
             # The commit went through, but the connection broke before it could say so.
             return used if goes_on(unit, execution, self.claim) else None
+        if self.call_id is not None and not (held and is_settled(unit, self.call_id)):
+            # Who brings the answer late has said so.
+            return None
         if not held:
             note_late(unit, execution, self.claim, "verdict")
             return None

@@ -23,11 +23,14 @@ from django.db import DatabaseError
 from django.db.models import Count, Exists, Min, OuterRef, Q
 
 from executions.engine import doorbell
+from executions.engine.calls import RecordUnsent
 from executions.engine.claims import Claim, ClaimedAtom, Release
 from executions.engine.context import AtomContext, ExecutionContext, load_atoms, load_execution
+from executions.engine.first_calls import FirstCalls
 from executions.engine.gate_changes import ReleaseGate
 from executions.engine.gate_runner import GateRunner
 from executions.engine.heartbeat import Heartbeat
+from executions.engine.intended_calls import IntendedCall
 from executions.engine.ledger import Change, LeaseLost, Ledger, Reader
 from executions.engine.node import claims_nothing, idle_workers
 from executions.engine.owners import owner_name
@@ -40,6 +43,8 @@ from executions.states import ATOM_LEASED, EXECUTION_CLAIMABLE, AtomStatus, Exec
 
 log = logging.getLogger(__name__)
 
+CLAIMED_AT_ONCE = 32
+"""Atoms taken by one claim: their calls are on the way while the next ones are claimed."""
 LOOK_S = 0.5
 """How often a runner looks for commands of people, and for work when it has room."""
 HELP_S = 1.0
@@ -83,6 +88,10 @@ class WaveExecutor:
     """The claim that is on its way."""
     claim: Claim | None = None
     """The last that was asked for; it holds the gates that it took."""
+    asked_first: FirstCalls = field(init=False)
+    """What that claim reads and intends of its atoms."""
+    first: FirstCalls = field(init=False)
+    """What the claim that was taken up last has read and intended."""
     unstarted: list[ClaimedAtom] = field(default_factory=list)
     """What was claimed and is not worked on yet."""
     more: bool = False
@@ -116,6 +125,7 @@ class WaveExecutor:
             lambda: self.stopping,
             self._about_to_end,
         )
+        self.first = self.asked_first = self._first_calls()
 
     async def run(self) -> int:
         """Claim and work until the slice ends or nothing is left; then hand over and drain."""
@@ -151,7 +161,7 @@ class WaveExecutor:
             while self._claims():
                 claimed = 0
                 if self.asked is None and not self.dry and self._room() > 0:
-                    self._ask()
+                    self._ask(at_once=True)
                 if self.asked is not None:
                     claimed = await self._take_up(self.asked)
                 if self._room() <= 0 and time.monotonic() - helped >= HELP_S:
@@ -163,6 +173,8 @@ class WaveExecutor:
                         return
                     await asyncio.sleep(min(wait, LOOK_S))
                     self.dry = False
+                    continue
+                if claimed and not self.dry and self._room() > 0:
                     continue
                 # Never longer: a full runner must notice, too, that its node is told to stop; one with room that others
                 # have made work ready.
@@ -180,7 +192,7 @@ class WaveExecutor:
             self.unstarted += claimed if isinstance(claimed, list) else []
         for claim in self.unstarted:
             with contextlib.suppress(LeaseLost, DatabaseError):
-                await self.ledger.record(Release(claim))
+                await self.ledger.record(self._unstarted(claim))
         for gate in [] if self.claim is None else self.claim.gates:
             with contextlib.suppress(LeaseLost, DatabaseError):
                 await self.ledger.record(ReleaseGate(gate))
@@ -192,18 +204,35 @@ class WaveExecutor:
         """How many more may be worked on here, without those whose end is being written. The ledger asks, from its thread."""
         return settings.MGE_RUNNER_CAPACITY - len(self.tasks) + len(self.leaving)
 
-    def _ask(self) -> None:
-        """Queue a claim for as many as there is room for when it is written."""
+    def _ask(self, *, at_once: bool) -> None:
+        """Queue a claim for as many as there is room for when it is written. `at_once`: nothing is worth waiting for; a claim
+        that goes with a verdict waits for others as the verdict does.
+        """
         self.more = False
+        self.asked_first = self._first_calls()
         self.claim = Claim(
             self.owner,
-            self._room,
+            lambda: min(self._room(), CLAIMED_AT_ONCE),
             self.lease,
             settings.MGE_MAX_IN_FLIGHT,
             can_execute(),
             self.gates.room,
+            self.asked_first.begin,
+            is_urgent=at_once,
         )
         self.asked = self.ledger.submit(self.claim)
+
+    def _first_calls(self) -> FirstCalls:
+        return FirstCalls(self._known_execution, self.orchestrator.first_call)
+
+    def _known_execution(self, execution_id: uuid.UUID) -> ExecutionContext | None:
+        """One that this runner works on, and whose model it can ask. The ledger asks, from its thread."""
+        return self.executions.get(execution_id) if execution_id in self.asking else None
+
+    def _unstarted(self, claim: ClaimedAtom) -> Change[None]:
+        """What gives back an atom whose work has not begun."""
+        call = self.first.calls.get(claim) or self.asked_first.calls.get(claim)
+        return Release(claim) if call is None else RecordUnsent(claim, call.intent.call_id)
 
     def _about_to_end(self, claim: ClaimedAtom) -> None:
         """The verdict that ends this atom has been queued. What takes its place is claimed in the same transaction: it sees
@@ -214,10 +243,10 @@ class WaveExecutor:
         if not self._claims():
             return
         if self.asked is None:
-            self._ask()
+            self._ask(at_once=False)
             self.wake.set()
-        else:
-            # It may have been written already.
+        elif self.claim is None or self.claim.is_taken_up:
+            # It may not see this verdict.
             self.more = True
 
     async def _take_up(self, asked: asyncio.Future[list[ClaimedAtom]]) -> int:
@@ -226,13 +255,14 @@ class WaveExecutor:
         claims = await asyncio.shield(asked)
         self.asked = None
         self.unstarted = list(claims)
+        self.first = self.asked_first
         gates = await self._take_up_gates()
         by_execution: dict[uuid.UUID, list[ClaimedAtom]] = {}
-        for claim in claims:
+        for claim in claims if self.stopping else self._start_read(claims):
             by_execution.setdefault(claim.execution_id, []).append(claim)
         for execution_id, found in by_execution.items():
             if self.stopping:
-                await self._refuse([Release(claim) for claim in found])
+                await self._refuse([self._unstarted(claim) for claim in found])
                 self._are_taken_up(found)
                 continue
             try:
@@ -252,8 +282,8 @@ class WaveExecutor:
                     self._start(context)
             self._are_taken_up(found)
         self.worked += len(claims) + gates
-        # What is left free now, nobody had work for.
-        self.dry = self._room() > 0 and not self.more
+        # What is left free now, nobody had work for, unless more was there than is claimed at once.
+        self.dry = self._room() > 0 and not self.more and len(claims) < CLAIMED_AT_ONCE
         return len(claims)
 
     async def _take_up_gates(self) -> int:
@@ -294,8 +324,16 @@ class WaveExecutor:
             with contextlib.suppress(LeaseLost):
                 await self.ledger.record(change)
 
-    def _start(self, context: AtomContext) -> None:
-        task = asyncio.create_task(self.orchestrator.work(context), name=context.claim.key)
+    def _start_read(self, claims: Sequence[ClaimedAtom]) -> list[ClaimedAtom]:
+        """Start the work on what was read with its claim; returns the others."""
+        read = [claim for claim in claims if claim in self.first.contexts]
+        for claim in read:
+            self._start(self.first.contexts[claim], self.first.calls.get(claim))
+        self._are_taken_up(read)
+        return [claim for claim in claims if claim not in self.first.contexts]
+
+    def _start(self, context: AtomContext, call: IntendedCall | None = None) -> None:
+        task = asyncio.create_task(self.orchestrator.work(context, call), name=context.claim.key)
         self.tasks[task] = context.claim
         task.add_done_callback(self._note_end)
 

@@ -10,7 +10,7 @@ _BACKTICKS = re.compile(r"`+")
 
 def fence(text: str, word: str = "") -> str:
     """`text`, whole and unchanged, in a fence longer than any run of backticks inside it."""
-    longest = max((len(run) for run in _BACKTICKS.findall(text)), default=0)
+    longest = max((len(run) for run in _BACKTICKS.findall(text)), default=0) if "`" in text else 0
     marks = "`" * max(3, longest + 1)
     end = "" if text.endswith("\n") else "\n"
     return f"{marks}{word}\n{text}{end}{marks}"
