@@ -23,7 +23,7 @@ from django.db import DatabaseError
 from django.db.models import Count, Exists, Min, OuterRef, Q
 
 from executions.engine import doorbell
-from executions.engine.calls import RecordUnsent
+from executions.engine.calls import RecordAborted, RecordUnsent
 from executions.engine.claims import Claim, ClaimedAtom, Release
 from executions.engine.context import AtomContext, ExecutionContext, load_atoms, load_execution
 from executions.engine.first_calls import FirstCalls
@@ -361,7 +361,13 @@ class WaveExecutor:
                 # It waits for its time, or was lost: its place under the limits is free, and nobody has claimed it yet.
                 self.dry = False
             del self.tasks[task]
-            error = None if task.cancelled() else task.exception()
+            if task.cancelled():
+                # Before its first step: it could not note the abort itself.
+                with contextlib.suppress(LeaseLost):
+                    await self.ledger.record(RecordAborted(claim))
+                self.dry = False
+                continue
+            error = task.exception()
             if error is not None:
                 # A bug of ours, or a database that stays away: as if the owner had died; five such deaths end it.
                 log.error("execution=%s atom=%s runner error", claim.execution_id, claim.key, exc_info=error)

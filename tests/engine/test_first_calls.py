@@ -5,6 +5,9 @@ the next call.
 from __future__ import annotations
 
 import asyncio
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -24,6 +27,7 @@ from executions.engine.reconciler import take_back
 from executions.engine.wave_executor import WaveExecutor
 from executions.identity import new_id
 from executions.models import AtomRun, Attempt, Call, Execution
+from executions.services.control import cancel_execution
 from executions.states import CallOutcome
 from tests.engine.by_hand import (
     RESERVED,
@@ -270,6 +274,17 @@ def test_a_runner_that_is_told_to_stop_before_it_begins_sends_nothing(scratch: P
 
 async def _claim_and_stop(execution: Execution) -> int:
     """How many calls were intended before the runner heard that it must stop."""
+    async with _claimed(execution) as executor:
+        intended = len(executor.asked_first.calls)
+        executor.stopping = True
+        assert executor.asked is not None
+        await executor._take_up(executor.asked)
+    return intended
+
+
+@asynccontextmanager
+async def _claimed(execution: Execution) -> AsyncIterator[WaveExecutor]:
+    """A runner that knows the execution and has claimed its atoms; their work has not begun."""
     executor = WaveExecutor("me", timedelta(seconds=30))
     executor.ledger.start()
     executor.executions[execution.id] = await executor.reader.run(load_execution, execution.id)
@@ -278,13 +293,46 @@ async def _claim_and_stop(execution: Execution) -> int:
     executor._ask(at_once=True)
     assert executor.asked is not None
     await asyncio.shield(executor.asked)
-    intended = len(executor.asked_first.calls)
-    executor.stopping = True
-    await executor._take_up(executor.asked)
+    yield executor
     await executor.ledger.close()
     await executor.reader.close()
     await executor.clients.close()
-    return intended
+
+
+def test_work_that_is_cancelled_before_its_first_step_leaves_no_open_call(
+    scratch: Path, settings: Any
+) -> None:
+    value = plan(*layers(3))
+    with asked(settings, ModelInProcess(scratch, value)) as model:
+        execution = start(value)
+
+        asyncio.run(_cancel_at_once(execution))
+
+        assert model.stats()["calls"] == 0
+    assert set(statuses(execution).values()) == {"cancelled"}
+    assert set(Call.objects.values_list("outcome", flat=True)) == {"cancelled"}
+    execution.refresh_from_db()
+    assert (execution.status, execution.reserved_nano_usd) == ("cancelled", 0)
+    assert_counters_equal_rows(execution)
+
+
+async def _cancel_at_once(execution: Execution) -> None:
+    async with _claimed(execution) as executor:
+        await asyncio.to_thread(_cancel, execution.id)
+        assert executor.asked is not None
+        await executor._take_up(executor.asked)
+        assert len(executor.tasks) == 3
+        for task in executor.tasks:
+            task.cancel()
+        while executor.tasks:
+            await executor._wait_for_one(1.0)
+
+
+def _cancel(execution_id: uuid.UUID) -> None:
+    try:
+        cancel_execution(execution_id=execution_id, actor=None)
+    finally:
+        connection.close()
 
 
 # --- an answer and its verdict, a verdict and the next call -----------------------------------------------------------------
