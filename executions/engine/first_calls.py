@@ -66,10 +66,12 @@ class FirstCalls:
         self, unit: ExecutionTransaction, execution_id: uuid.UUID, claims: Sequence[ClaimedAtom]
     ) -> list[tuple[AtomContext, IntendedCall | None]]:
         shared = self.shared(execution_id)
-        if shared is None or texts_to_read(shared, claims) > MOST_TEXTS:
+        if shared is None:
             return []
         # A claim that is written again keeps the calls that it had intended: they may have been committed.
         new = [claim for claim in claims if claim not in self._prepared]
+        if texts_to_read(shared, new) > MOST_TEXTS:
+            new = []
         try:
             for context in load_atoms(shared, new, unit.cursor):
                 self._prepared[context.claim] = context, self.first_call(context)
