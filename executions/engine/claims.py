@@ -92,6 +92,14 @@ class Claim(Change[list[ClaimedAtom]]):
 
     is_urgent: bool = False
     _taken_up: list[bool] = field(default_factory=list, init=False, compare=False)
+    _takes_only: list[bool] = field(default_factory=list, init=False, compare=False)
+
+    def does_less(self) -> bool:
+        """One atom that cannot be begun must not keep everybody from claiming."""
+        if self._takes_only or self.begin is _nothing:
+            return False
+        self._takes_only.append(True)
+        return True
 
     def taken_up(self) -> None:
         self._taken_up.append(True)
@@ -151,7 +159,7 @@ class Claim(Change[list[ClaimedAtom]]):
             claimed += taken
         self.taken[:] = claimed
         self._take_gates(unit, open_executions)
-        self.begin(unit, claimed)
+        self.begin(unit, [] if self._takes_only else claimed)
         return claimed
 
     def _take_gates(self, unit: ExecutionTransaction, executions: Iterable[LockedExecution]) -> None:

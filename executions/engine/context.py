@@ -121,13 +121,17 @@ def load_execution(execution_id: uuid.UUID) -> ExecutionContext:
     )
 
 
-def texts_to_read(execution: ExecutionContext, claims: Sequence[ClaimedAtom]) -> int:
-    """How many accepted texts `load_atoms` reads for these, at most."""
+def texts_to_read(execution: ExecutionContext, claims: Sequence[ClaimedAtom], most: int) -> int | None:
+    """How many accepted texts `load_atoms` reads for these, at most; None when they may be more than `most`."""
     graph = plan_graph(execution.masterplan_id)
-    return sum(
-        len(_builds_on(execution, graph, claim.key)) + len(graph.nodes[claim.key].depends_on)
-        for claim in claims
-    )
+    texts = 0
+    for claim in claims:
+        texts += len(graph.nodes[claim.key].depends_on)
+        if execution.configuration.runs_tests or graph.nodes[claim.key].target_path in graph.sharing:
+            texts += graph.count_ancestors(claim.key, most - texts)
+        if texts > most:
+            return None
+    return texts
 
 
 def _builds_on(execution: ExecutionContext, graph: PlanGraph, key: str) -> list[str]:
@@ -221,7 +225,9 @@ _described: dict[int, tuple[str, str]] = {}
 def _descriptions(cursor: CursorWrapper, graph: PlanGraph, keys: Iterable[str]) -> dict[str, tuple[str, str]]:
     """Name and signature of each."""
     ids = {key: graph.nodes[key].atom_id for key in keys}
-    found = {key: _described[one] for key, one in ids.items() if one in _described}
+    # Asked once each: another thread may empty it meanwhile.
+    known = {key: _described.get(one) for key, one in ids.items()}
+    found = {key: one for key, one in known.items() if one is not None}
     unknown = sorted(one for key, one in ids.items() if key not in found)
     if len(_described) > MOST_DESCRIBED:
         _described.clear()

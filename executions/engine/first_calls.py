@@ -38,6 +38,8 @@ class FirstCalls:
     """What was read."""
     calls: dict[ClaimedAtom, IntendedCall] = field(default_factory=dict, init=False)
     """What was intended and not refused; it counts once the claim is committed."""
+    _texts: int = field(default=0, init=False)
+    """How many may still be read."""
     _prepared: dict[ClaimedAtom, tuple[AtomContext, IntendedCall | None]] = field(
         default_factory=dict, init=False
     )
@@ -50,6 +52,7 @@ class FirstCalls:
         for claim in claims:
             by_execution.setdefault(claim.execution_id, []).append(claim)
         intended = []
+        self._texts = MOST_TEXTS
         for execution_id, found in by_execution.items():
             for context, call in self._of_execution(unit, execution_id, found):
                 self.contexts[context.claim] = context
@@ -70,10 +73,13 @@ class FirstCalls:
             return []
         # A claim that is written again keeps the calls that it had intended: they may have been committed.
         new = [claim for claim in claims if claim not in self._prepared]
-        if texts_to_read(shared, new) > MOST_TEXTS:
+        texts = texts_to_read(shared, new, self._texts)
+        if texts is None:
             new = []
+        self._texts -= texts or 0
+        cursor = unit.cursor
         try:
-            for context in load_atoms(shared, new, unit.cursor):
+            for context in load_atoms(shared, new, cursor):
                 self._prepared[context.claim] = context, self.first_call(context)
         except DatabaseError:
             raise

@@ -79,6 +79,10 @@ class Change(ABC, Generic[R_co]):
     def taken_up(self) -> None:
         """The ledger is about to write it: what is queued from now on comes later."""
 
+    def does_less(self) -> bool:
+        """Asked when it could not be written alone: whether it now leaves out something that may have been the reason."""
+        return False
+
     def touches(self) -> Touched:
         """Rows that `apply` is going to look at: they are read for the whole batch at once."""
         return Touched()
@@ -227,7 +231,7 @@ class Ledger:
                 log.warning("ledger: %s; the batch of %d is tried again", type(error).__name__, len(batch))
                 time.sleep(0.2 * (CONNECTION_TRIES - tries_left))
             except Exception as error:  # noqa: BLE001  a bug in one change must not end the writer; its waiter gets the error
-                if len(batch) == 1:
+                if len(batch) == 1 and not batch[0].change.does_less():
                     self._fail(batch, error)
                     return
                 log.warning(

@@ -37,6 +37,17 @@ class PlanGraph:
                 stack.extend(self.nodes[one].depends_on)
         return sorted(found, key=lambda one: self.nodes[one].rank)
 
+    def count_ancestors(self, key: str, most: int) -> int:
+        """How many `ancestors` has; a number above `most` as soon as there are more."""
+        found: set[str] = set()
+        stack = list(self.nodes[key].depends_on)
+        while stack and len(found) <= most:
+            one = stack.pop()
+            if one not in found:
+                found.add(one)
+                stack.extend(self.nodes[one].depends_on)
+        return len(found)
+
     def ancestors_in_its_file(self, key: str) -> list[str]:
         """Those of them that share its target path."""
         path = self.nodes[key].target_path

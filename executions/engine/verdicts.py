@@ -79,7 +79,9 @@ class RecordVerdict(Change[int | None]):
         used = unit.rows.atom(self.claim.run_id).attempts
         if unit.again and self._is_written(unit):
             # The commit went through, but the connection broke before it could say so.
-            return used if goes_on(unit, execution, self.claim) else None
+            # Not given back where the execution was stopped meanwhile: the next call may have been committed with it, and who
+            # has none yet is told when he asks for one.
+            return used if held else None
         if self.call_id is not None and not (held and is_settled(unit, self.call_id)):
             # Who brings the answer late has said so.
             return None

@@ -203,8 +203,10 @@ class WaveExecutor:
         return time.monotonic() < self.claims_until and not self.stopping
 
     def _room(self) -> int:
-        """How many more may be worked on here, without those whose end is being written. The ledger asks, from its thread."""
-        return settings.MGE_RUNNER_CAPACITY - len(self.tasks) + len(self.leaving)
+        """How many more may be worked on here, without those whose end is being written. The ledger asks, from its thread: an
+        atom that is just being begun may be counted twice, never not at all.
+        """
+        return settings.MGE_RUNNER_CAPACITY - len(self.tasks) + len(self.leaving) - len(self.unstarted)
 
     def _ask(self, *, at_once: bool) -> None:
         """Queue a claim for as many as there is room for when it is written. `at_once`: nothing is worth waiting for; a claim
@@ -301,7 +303,7 @@ class WaveExecutor:
 
     def _gate_ended(self) -> None:
         """It may have opened a wave: there is something to claim."""
-        self.dry = False
+        self.dry, self.more = False, True
         self.wake.set()
 
     def _are_taken_up(self, claims: Sequence[ClaimedAtom]) -> None:

@@ -27,7 +27,7 @@ from executions.engine.reconciler import take_back
 from executions.engine.wave_executor import WaveExecutor
 from executions.identity import new_id
 from executions.models import AtomRun, Attempt, Call, Execution
-from executions.services.control import cancel_execution
+from executions.services.control import cancel_execution, pause_execution
 from executions.states import CallOutcome
 from tests.engine.by_hand import (
     RESERVED,
@@ -188,6 +188,28 @@ def test_what_cannot_be_read_is_left_to_whoever_works_on_it(caplog: pytest.LogCa
     assert first.calls == {}
     assert f"execution={execution.id} cannot be read with its claim" in caplog.text
     assert not Call.objects.exists()
+
+
+def test_a_call_that_the_database_refuses_keeps_nobody_from_claiming(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    execution = start(plan(*layers(2)))
+    twice = new_id()
+
+    def same_call(context: AtomContext) -> IntendedCall:
+        call = _first_call(context)
+        return replace(call, intent=replace(call.intent, call_id=twice))
+
+    first = _firsts(execution, same_call)
+
+    claims = _recorded(_claiming(first))
+
+    assert len(claims) == 2
+    assert (first.contexts, first.calls) == ({}, {})
+    assert not Call.objects.exists()
+    assert set(statuses(execution).values()) == {"generating"}
+    assert "IntegrityError" in caplog.text
+    assert_counters_equal_rows(execution)
 
 
 @pytest.mark.parametrize("times", [1, 2])
@@ -394,6 +416,27 @@ def test_a_rejection_and_the_next_call_are_written_together() -> None:
     ]
     assert list(Call.objects.filter(outcome="").values_list("id", flat=True)) == [intent.call_id]
     assert AtomRun.objects.get().status == "generating"
+    assert_counters_equal_rows(execution)
+
+
+@pytest.mark.parametrize("stop", [pause_execution, cancel_execution])
+def test_a_rejection_written_again_after_a_stop_keeps_the_call_that_was_committed_with_it(stop: Any) -> None:
+    execution = start(plan(adder("a")))
+    hand = claim_one(execution)
+    hand.answer(hand.intend())
+    rejected, intent = hand.verdict(passed=False), _next_intent(hand)
+    _together(rejected, intent)
+    stop(execution_id=execution.id, actor=None)
+
+    with transaction.atomic(), connection.cursor() as cursor:
+        assert write_changes(cursor, [rejected, intent], again=True) == [(1, None), (None, None)]
+
+    assert list(Call.objects.filter(outcome="").values_list("id", flat=True)) == [intent.call_id]
+    assert statuses(execution) == {"a": "generating"}
+    write(RecordUnsent(hand.claim, intent.call_id))
+    execution.refresh_from_db()
+    assert execution.status in ("paused", "cancelled")
+    assert execution.reserved_nano_usd == 0
     assert_counters_equal_rows(execution)
 
 
