@@ -252,7 +252,7 @@ def goes_on(unit: ExecutionTransaction, execution: LockedExecution, claim: Claim
 
 @dataclass(frozen=True, slots=True)
 class RecordAnswer(Change[bool]):
-    """The model answered in full: the answer is kept before it is looked at. Returns whether the atom is still ours."""
+    """The model answered in full: queued before the answer is looked at. Returns whether the atom is still ours."""
 
     claim: ClaimedAtom
     attempt_number: int

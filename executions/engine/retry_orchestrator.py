@@ -1,7 +1,7 @@
 """The retry orchestrator: one atom up its ladder. Generate, validate, feed the findings back, try again.
 
-A fault of the provider is no attempt: the atom gives its slot back and waits. An answer is kept before it is looked at,
-so that a crash between answer and verdict pays nothing again.
+A fault of the provider is no attempt: the atom gives its slot back and waits. An answer goes to the ledger before it is looked
+at: between its commit and its verdict a crash pays nothing again.
 """
 
 from __future__ import annotations

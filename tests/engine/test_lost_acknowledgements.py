@@ -75,7 +75,7 @@ class Unheard(Change[Any]):
         raise OperationalError("server closed the connection unexpectedly")
 
 
-def _record(*changes: Change[Any]) -> list[Any]:
+def record(*changes: Change[Any]) -> list[Any]:
     async def run() -> list[Any]:
         ledger = Ledger(window_s=0)
         ledger.start()
@@ -99,7 +99,7 @@ def _of(claims: Sequence[ClaimedAtom]) -> set[tuple[Any, int]]:
 def test_a_claim_answers_with_all_that_its_owner_holds(times: int) -> None:
     execution = start(plan(*layers(6)))
 
-    (claims,) = _record(Unheard(claiming(4, owner="me"), times))
+    (claims,) = record(Unheard(claiming(4, owner="me"), times))
 
     assert len(claims) == 4
     assert _of(claims) == _leased("me")
@@ -113,7 +113,7 @@ def test_a_claim_written_again_takes_what_it_has_still_room_for() -> None:
     def more_room() -> None:
         Execution.objects.update(max_concurrency=10)
 
-    (claims,) = _record(Unheard(claiming(5, owner="me"), meanwhile=more_room))
+    (claims,) = record(Unheard(claiming(5, owner="me"), meanwhile=more_room))
 
     assert len(claims) == 5
     assert _of(claims) == _leased("me")
@@ -128,7 +128,7 @@ def test_a_claim_does_not_answer_with_what_was_taken_over_meanwhile() -> None:
         take_back(execution.id)
         write(Claim("other", lambda: 1, timedelta(seconds=30), 400, True))
 
-    (claims,) = _record(Unheard(claiming(2, owner="me"), meanwhile=lose))
+    (claims,) = record(Unheard(claiming(2, owner="me"), meanwhile=lose))
 
     assert len(claims) == 1
     assert _of(claims) == _leased("me")
@@ -141,7 +141,7 @@ def test_a_claim_answers_with_what_it_holds_of_an_execution_that_was_paused_mean
     def pause() -> None:
         pause_execution(execution_id=execution.id, actor=None)
 
-    (claims,) = _record(Unheard(claiming(2, owner="me"), meanwhile=pause))
+    (claims,) = record(Unheard(claiming(2, owner="me"), meanwhile=pause))
 
     assert _of(claims) == _leased("me")
     for claim in claims:
@@ -167,7 +167,7 @@ def test_an_intent_is_written_once_and_its_owner_goes_on() -> None:
         new_attempt=AttemptIntent(1, "generate", {"temperature": 0.7}, "system", "user"),
     )
 
-    assert _record(Unheard(intent)) == [None]
+    assert record(Unheard(intent)) == [None]
 
     assert Call.objects.get().outcome == ""
     assert Attempt.objects.get().id == attempt
@@ -188,7 +188,7 @@ def test_an_answer_is_told_once() -> None:
     execution = start(plan(*layers(1)))
     hand = claim_one(execution)
 
-    assert _record(Unheard(_answered(hand))) == [True]
+    assert record(Unheard(_answered(hand))) == [True]
 
     assert len(events(execution, "call.answered")) == 1
     assert_counters_equal_rows(execution)
@@ -198,7 +198,7 @@ def test_a_truncated_answer_is_one_fault_and_its_owner_goes_on() -> None:
     execution = start(plan(*layers(1)))
     hand = claim_one(execution)
 
-    assert _record(Unheard(_truncated(hand))) == [True]
+    assert record(Unheard(_truncated(hand))) == [True]
 
     assert AtomRun.objects.get().faults == 1
     assert len(events(execution, "call.failed")) == 1
@@ -221,7 +221,7 @@ def test_a_fault_that_released_its_atom_is_no_late_write() -> None:
     hand = claim_one(execution)
     fault = replace(_truncated(hand), wait=timedelta(seconds=9))
 
-    assert _record(Unheard(fault)) == [False]
+    assert record(Unheard(fault)) == [False]
 
     assert (AtomRun.objects.get().status, AtomRun.objects.get().faults) == ("ready", 1)
     assert not events(execution, "lease.late_write")
@@ -234,7 +234,7 @@ def test_a_verdict_that_ended_its_atom_is_no_late_write(passed: bool) -> None:
     hand = claim_one(execution)
     hand.answer(hand.intend())
 
-    assert _record(Unheard(hand.verdict(passed=passed))) == [None]
+    assert record(Unheard(hand.verdict(passed=passed))) == [None]
 
     assert not events(execution, "lease.late_write")
     assert len(events(execution, "attempt.ended")) == 1
@@ -247,7 +247,7 @@ def test_after_a_rejection_that_is_written_again_the_owner_goes_on() -> None:
     hand = claim_one(execution)
     hand.answer(hand.intend())
 
-    assert _record(Unheard(hand.verdict(passed=False))) == [1]
+    assert record(Unheard(hand.verdict(passed=False))) == [1]
 
     assert AtomRun.objects.get().attempts == 1
     assert_counters_equal_rows(execution)
@@ -260,7 +260,7 @@ def test_an_owner_that_is_stopped_by_a_pause_meanwhile_gives_its_atom_back_after
     def pause() -> None:
         pause_execution(execution_id=execution.id, actor=None)
 
-    (answer,) = _record(Unheard(_truncated(hand), meanwhile=pause))
+    (answer,) = record(Unheard(_truncated(hand), meanwhile=pause))
 
     assert not answer
     assert AtomRun.objects.get().status == "ready"
@@ -277,7 +277,7 @@ def test_an_owner_that_is_stopped_by_a_pause_meanwhile_hears_of_it_when_he_asks_
         pause_execution(execution_id=execution.id, actor=None)
 
     # Not given back for him: his next call may have been committed with the verdict.
-    assert _record(Unheard(hand.verdict(passed=False), meanwhile=pause)) == [1]
+    assert record(Unheard(hand.verdict(passed=False), meanwhile=pause)) == [1]
 
     hand.used, hand.attempt_id, hand.calls = 1, new_id(), 0
     with pytest.raises(Stopped):
@@ -298,7 +298,7 @@ def test_an_answer_of_the_cache_is_taken_or_rejected_once(passed: bool) -> None:
     known = KnownAnswer("command", place, accepted, trusted=passed)
     verdict = replace(hand.verdict(passed=passed), kind=AttemptKind.CACHE, known=known)
 
-    assert _record(Unheard(verdict)) == [None if passed else 0]
+    assert record(Unheard(verdict)) == [None if passed else 0]
 
     attempt = Attempt.objects.get()
     assert (attempt.kind, attempt.origin) == ("cache", accepted.origin)
