@@ -49,7 +49,7 @@ def _started(plan_file: Path) -> Execution:
 
 def _with_ledger(work: Callable[[Ledger], Awaitable[None]]) -> None:
     async def run() -> None:
-        ledger = Ledger(window_s=settings.MGE_COMMIT_WINDOW_MS / 1000)
+        ledger = Ledger()
         ledger.start()
         try:
             await work(ledger)

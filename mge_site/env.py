@@ -200,9 +200,10 @@ VARIABLES: tuple[Variable, ...] = (
     ),
     Variable(
         "MGE_COMMIT_WINDOW_MS",
-        real(0, 100),
-        5.0,
-        "how long a few changes wait for those of other atoms in flight, to be committed together",
+        real(0, 1000),
+        50.0,
+        "longest that a few changes wait for those of other atoms in flight, to be committed together; 4 % of a call's time,"
+        " but never more than this",
     ),
     Variable("MGE_CALL_TIMEOUT_SECONDS", real(0.1, 3600), 600.0, "longest wait for one answer of the model"),
     Variable(

@@ -5,6 +5,7 @@ Later writes carry owner and fence; `hold` is the guard that they all use.
 
 from __future__ import annotations
 
+import heapq
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -145,13 +146,17 @@ class Claim(Change[list[ClaimedAtom]]):
         shares = _share(limit, {one.id: (busy[one.id], one.max_concurrency) for one in open_executions})
         claimed = list(held)
         spare = limit
+        left = []
         # Executions with few ready atoms leave their share to the others: two rounds are enough to hand it on.
         for execution in sorted(open_executions, key=lambda one: busy[one.id]):
-            taken = self._take(unit, execution, min(spare, shares[execution.id]))
+            share = min(spare, shares[execution.id])
+            taken = self._take(unit, execution, share)
             busy[execution.id] += len(taken)
             spare -= len(taken)
             claimed += taken
-        for execution in open_executions:
+            if len(taken) >= share:
+                left.append(execution)
+        for execution in left:
             room = min(spare, execution.max_concurrency - busy[execution.id])
             taken = self._take(unit, execution, room)
             busy[execution.id] += len(taken)
@@ -210,25 +215,30 @@ class Claim(Change[list[ClaimedAtom]]):
 
 
 def _in_flight(cursor: CursorWrapper) -> Counter[uuid.UUID]:
-    """Atoms under a lease, by execution. Counted here: grouped by SQLite, it would read the index of all atoms."""
+    """Atoms under a lease, by execution."""
     cursor.execute(
-        "SELECT execution_id FROM executions_atomrun WHERE status IN ('generating', 'validating') AND lease_until > %s",
+        "SELECT execution_id, COUNT(*) FROM executions_atomrun WHERE status IN ('generating', 'validating')"  # noqa: S608
+        f" AND lease_until > %s GROUP BY {dialect.unindexed('execution_id')}",
         [dialect.at(datetime(2000, 1, 1, tzinfo=UTC))],
     )
-    # By the text that SQLite has first: to make an id of each row would cost more than the database.
-    busy = Counter(row[0] for row in cursor.fetchall())
-    return Counter({dialect.to_uuid(one): count for one, count in busy.items()})
+    return Counter({dialect.to_uuid(one): count for one, count in cursor.fetchall()})
 
 
 def _share(limit: int, executions: dict[uuid.UUID, tuple[int, int]]) -> dict[uuid.UUID, int]:
     """Deal `limit` slots one by one to whoever has the fewest in flight. Values: (in flight, most)."""
     dealt = dict.fromkeys(executions, 0)
-    for _ in range(max(0, limit)):
-        open_ones = [one for one, (now, most) in executions.items() if now + dealt[one] < most]
-        if not open_ones:
+    # By what they would have then; the first of those that have the same.
+    poorest = [(now, place, one) for place, (one, (now, most)) in enumerate(executions.items()) if now < most]
+    heapq.heapify(poorest)
+    for _ in range(limit):
+        if not poorest:
             break
-        poorest = min(open_ones, key=lambda one: executions[one][0] + dealt[one])
-        dealt[poorest] += 1
+        now, place, one = poorest[0]
+        dealt[one] += 1
+        if now + 1 < executions[one][1]:
+            heapq.heapreplace(poorest, (now + 1, place, one))
+        else:
+            heapq.heappop(poorest)
     return dealt
 
 

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import queue
 import threading
 import time
 import uuid
@@ -26,6 +25,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 from django.db import InterfaceError, OperationalError, connection, transaction
 
 from executions.engine.cursors import ledger_cursor
+from executions.engine.inbox import Inbox
 from executions.engine.rows import Touched
 from executions.engine.transaction import ExecutionTransaction
 
@@ -36,7 +36,7 @@ log = logging.getLogger(__name__)
 
 LARGEST_BATCH = 500
 ENOUGH = 10
-"""Changes that are worth a commit: with so many at hand nothing more is waited for, the next batch fills meanwhile."""
+"""Changes that are worth a commit: where so many are at hand nothing is waited for, the next batch fills meanwhile."""
 AT_A_TIME = 8
 """Waiters that are answered in one round of the event loop."""
 CONNECTION_TRIES = 5
@@ -125,12 +125,14 @@ class _Entry:
 class Ledger:
     """See the module.
 
-    `window_s` is how long a batch gathers while others may add to it; `writers` says how many there are now that may: a batch
-    that holds a change of each of them is complete. A lone writer never waits.
+    `window_s` says how long a batch gathers while others may add to it; `writers` how many there are now that may: a batch that
+    holds a change of each of them is complete. A lone writer never waits. Both are asked in the ledger's thread.
     """
 
-    def __init__(self, *, window_s: float, writers: Callable[[], int] = lambda: 1) -> None:
-        self._queue: queue.SimpleQueue[_Entry | None] = queue.SimpleQueue()
+    def __init__(
+        self, *, window_s: Callable[[], float] = lambda: 0.0, writers: Callable[[], int] = lambda: 1
+    ) -> None:
+        self._inbox: Inbox[_Entry] = Inbox()
         self._window_s = window_s
         self._writers = writers
         self._thread = threading.Thread(target=self._write, name="ledger", daemon=True)
@@ -142,7 +144,7 @@ class Ledger:
 
     async def close(self) -> None:
         """Commit what is queued, then end the thread and its connection."""
-        self._queue.put(None)
+        self._inbox.close()
         await asyncio.to_thread(self._thread.join)
 
     def submit(self, change: Change[R]) -> asyncio.Future[R]:
@@ -152,7 +154,7 @@ class Ledger:
         """
         loop = asyncio.get_running_loop()
         entry = _Entry(change, loop, loop.create_future())
-        self._queue.put(entry)
+        self._inbox.put(entry, urgent=change.is_urgent)
         return entry.future
 
     async def record(self, change: Change[R]) -> R:
@@ -161,59 +163,32 @@ class Ledger:
 
     def _write(self) -> None:
         try:
-            going = True
-            while going:
-                batch, going = self._gather()
-                batch.sort(key=lambda entry: entry.change.last)
+            while not self._inbox.is_closed or len(self._inbox):
+                batch = self._gather()
+                # The bell may be late: it is then rung for what was taken already.
                 if batch:
                     self._commit(batch)
                     self._answer(batch)
         finally:
             connection.close()
 
-    def _gather(self) -> tuple[list[_Entry], bool]:
-        """The next batch, and whether another may follow."""
-        batch: list[_Entry] = []
-        going = self._add(batch, self._queue.get()) and self._add_all_there_are(batch)
-        deadline = time.monotonic() + self._window_s
-        while going and len(batch) < min(ENOUGH, self._writers()) and not batch[-1].change.is_urgent:
-            left = deadline - time.monotonic()
-            if left <= 0:
-                break
-            if self._writers() >= ENOUGH:
-                # Not the queue's own wait: to be woken for each change costs a tenth of all where atoms end one by one.
-                time.sleep(left)
-            else:
-                try:
-                    going = self._add(batch, self._queue.get(timeout=left))
-                except queue.Empty:
-                    break
-            going = going and self._add_all_there_are(batch)
+    def _gather(self) -> list[_Entry]:
+        """The next batch; perhaps none."""
+        inbox = self._inbox
+        inbox.wait_for(1)
+        writers, window_s = self._writers(), self._window_s()
+        if window_s > 0 and len(inbox) < min(ENOUGH, writers):
+            inbox.wait_for(writers, window_s)
+        batch = inbox.take(LARGEST_BATCH)
         told = 0
         while told < len(batch):
             news, told = batch[told:], len(batch)
             for entry in news:
                 entry.change.taken_up()
             # What was queued before they knew is still written with them, however much it is.
-            going = going and self._add_all_there_are(batch, most=None)
-        return batch, going
-
-    def _add_all_there_are(self, batch: list[_Entry], most: int | None = LARGEST_BATCH) -> bool:
-        """Whether another batch may follow."""
-        while most is None or len(batch) < most:
-            try:
-                if not self._add(batch, self._queue.get_nowait()):
-                    return False
-            except queue.Empty:
-                break
-        return True
-
-    @staticmethod
-    def _add(batch: list[_Entry], entry: _Entry | None) -> bool:
-        """Whether another may follow: the last one is none."""
-        if entry is not None:
-            batch.append(entry)
-        return entry is not None
+            batch += inbox.take()
+        batch.sort(key=lambda entry: entry.change.last)
+        return batch
 
     def _commit(self, batch: Sequence[_Entry], *, again: bool = False) -> None:
         for tries_left in reversed(range(CONNECTION_TRIES)):

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import logging
 import random
+import time
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -94,8 +95,11 @@ class RetryOrchestrator:
         jitter: random.Random,
         stopping: Callable[[], bool],
         about_to_end: Callable[[ClaimedAtom], None],
+        answered_after: Callable[[float], None],
     ) -> None:
-        """`about_to_end` is told at once when the verdict has been queued with which an atom ends."""
+        """`about_to_end` is told at once when the verdict has been queued with which an atom ends, `answered_after` how many
+        seconds each call took that was answered.
+        """
         self._ledger = ledger
         self._validator = validator
         self._client = client
@@ -103,6 +107,7 @@ class RetryOrchestrator:
         self._jitter = jitter
         self._stopping = stopping
         self._about_to_end = about_to_end
+        self._answered_after = answered_after
 
     def first_call(self, context: AtomContext) -> IntendedCall | None:
         """What the work on an atom asks before anything else was done; None: there is something to be done before. May be
@@ -218,11 +223,13 @@ class RetryOrchestrator:
                 await written
             attempt, call_id, tokens = call.attempt, call.intent.call_id, call.max_tokens
             request, call, written = call.request(timeout_s), None, None
+            asked_at = time.monotonic()
             try:
                 answer = await client.complete(request)
             except ProviderFault as fault:
                 await self._ledger.record(self._fault(context, attempt, call_id, fault, tokens))
                 return None
+            self._answered_after(time.monotonic() - asked_at)
             outcome = outcome_of(answer)
             result = result_of(answer, outcome, tokens, request.model)
             if outcome is CallOutcome.ANSWERED:

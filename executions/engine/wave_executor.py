@@ -25,6 +25,7 @@ from django.db.models import Count, Exists, Min, OuterRef, Q
 from executions.engine import dialect, doorbell
 from executions.engine.calls import RecordAborted, RecordUnsent
 from executions.engine.claims import Claim, ClaimedAtom, Release
+from executions.engine.commit_window import CommitWindow
 from executions.engine.context import AtomContext, ExecutionContext, load_atoms, load_execution
 from executions.engine.first_calls import FirstCalls
 from executions.engine.gate_changes import ReleaseGate
@@ -104,7 +105,8 @@ class WaveExecutor:
     stopping: bool = False
 
     def __post_init__(self) -> None:
-        self.ledger = Ledger(window_s=settings.MGE_COMMIT_WINDOW_MS / 1000, writers=lambda: len(self.tasks))
+        window = CommitWindow(settings.MGE_COMMIT_WINDOW_MS / 1000)
+        self.ledger = Ledger(window_s=window.seconds, writers=lambda: len(self.tasks))
         self.reader = Reader()
         self.clients = Clients()
         self.validators = Validators()
@@ -126,6 +128,7 @@ class WaveExecutor:
             random.Random(self.owner),  # noqa: S311  jitter of waits
             lambda: self.stopping,
             self._about_to_end,
+            window.note_call,
         )
         self.first = self.asked_first = self._first_calls()
 

@@ -15,12 +15,13 @@ import pytest
 from django.db import connection
 
 from executions.engine.claims import Claim, ClaimedAtom, Release
-from executions.engine.ledger import LeaseLost, Ledger
+from executions.engine.ledger import Change, LeaseLost, Ledger
 from executions.engine.owners import owner_name
 from executions.models import AtomRun, Execution
 from executions.services.control import pause_execution
 from tests.engine.by_hand import Hand, claim_one, claiming, events, expire_leases, start, write
 from tests.engine.committed import transactional_db  # noqa: F401  a fixture
+from tests.ground import ON_POSTGRES
 from tests.plans import adder, layers, plan
 
 THREADS = 4
@@ -33,7 +34,7 @@ def _in_threads(runners: Sequence[Callable[[Ledger], Awaitable[T]]]) -> list[T]:
     together = threading.Barrier(len(runners))
 
     async def with_ledger(runner: Callable[[Ledger], Awaitable[T]]) -> T:
-        ledger = Ledger(window_s=0)
+        ledger = Ledger()
         ledger.start()
         try:
             together.wait(timeout=30)
@@ -131,6 +132,47 @@ def test_what_one_execution_cannot_use_goes_to_the_others() -> None:
     shares = Counter(claim.execution_id for claim in write(claiming(30)))
 
     assert shares == {big.id: 25, tiny.id: 2, narrow.id: 3}
+
+
+def _statements(change: Change[T]) -> tuple[T, list[str]]:
+    """Write a change; what it answered, and the statements sent, values filled in."""
+    sent: list[str] = []
+
+    def note(execute, sql, params, many, context):  # type: ignore[no-untyped-def]
+        if not many:
+            sent.append(connection.ops.last_executed_query(context["cursor"].cursor, sql, params))
+        return execute(sql, params, many, context)
+
+    with connection.execute_wrapper(note):
+        return write(change), sent
+
+
+@pytest.mark.django_db
+@pytest.mark.skipif(ON_POSTGRES, reason="what is planned there depends on the table's statistics")
+def test_a_claim_never_reads_all_atoms() -> None:
+    start(plan(*layers(20), name="big"))
+    start(plan(*layers(20), name="other"))
+
+    claimed, sent = _statements(claiming(10))
+
+    assert len(claimed) == 10
+    about_atoms = [sql for sql in sent if "executions_atomrun" in sql]
+    assert len(about_atoms) >= 5
+    with connection.cursor() as cursor:
+        for sql in about_atoms:
+            cursor.execute(f"EXPLAIN QUERY PLAN {sql}")
+            steps = [row[3] for row in cursor.fetchall()]
+            assert not [step for step in steps if step.startswith("SCAN") and "atomrun" in step], (sql, steps)
+
+
+@pytest.mark.django_db
+def test_an_execution_that_had_too_little_is_not_asked_again() -> None:
+    start(plan(*layers(3), name="small"))
+
+    claimed, sent = _statements(claiming(10))
+
+    assert len(claimed) == 3
+    assert len([sql for sql in sent if sql.startswith("SELECT id, key, wave, fence")]) == 1
 
 
 @pytest.mark.django_db

@@ -45,6 +45,13 @@ class Tell(Change[int]):
 
 
 @dataclass(frozen=True, slots=True)
+class TellAtOnce(Tell):
+    """Append one event, and nobody is waited for."""
+
+    is_urgent: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class Refuse(Tell):
     """Tell, and then refuse: what was written stands."""
 
@@ -106,7 +113,7 @@ class BeImpatient(Tell):
 
 @asynccontextmanager
 async def _ledger(window_s: float = 0.0, writers: int = 1) -> AsyncIterator[Ledger]:
-    ledger = Ledger(window_s=window_s, writers=lambda: writers)
+    ledger = Ledger(window_s=lambda: window_s, writers=lambda: writers)
     ledger.start()
     try:
         yield ledger
@@ -200,6 +207,33 @@ def test_a_batch_with_a_change_of_every_writer_is_not_kept_waiting() -> None:
             return ledger.transactions, ledger.changes
 
     assert asyncio.run(work()) == (3, 6)
+
+
+def test_an_urgent_change_ends_the_wait_of_all() -> None:
+    execution = start(plan(*layers(2)))
+
+    async def work() -> int:
+        async with _ledger(window_s=3600, writers=50) as ledger, asyncio.timeout(30):
+            patient = ledger.submit(Tell(execution.id, 1))
+            await asyncio.sleep(0.1)
+            await ledger.record(TellAtOnce(execution.id, 2))
+            assert patient.done()
+            return ledger.transactions
+
+    assert asyncio.run(work()) == 1
+
+
+def test_what_still_waits_for_company_is_written_when_the_ledger_closes() -> None:
+    execution = start(plan(*layers(2)))
+
+    async def work() -> None:
+        async with _ledger(window_s=3600, writers=50) as ledger, asyncio.timeout(30):
+            ledger.submit(Tell(execution.id, 1))
+            await asyncio.sleep(0.1)
+
+    asyncio.run(work())
+
+    assert _told(execution) == [1]
 
 
 def test_a_lone_writer_never_waits_for_others() -> None:
@@ -328,7 +362,7 @@ def test_closing_commits_what_is_queued() -> None:
     execution = start(plan(*layers(2)))
 
     async def work() -> list[int]:
-        ledger = Ledger(window_s=0)
+        ledger = Ledger()
         ledger.start()
         with held(execution):
             pending = [asyncio.ensure_future(ledger.record(Tell(execution.id, n))) for n in range(20)]

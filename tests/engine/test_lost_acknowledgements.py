@@ -77,7 +77,7 @@ class Unheard(Change[Any]):
 
 def record(*changes: Change[Any]) -> list[Any]:
     async def run() -> list[Any]:
-        ledger = Ledger(window_s=0)
+        ledger = Ledger()
         ledger.start()
         try:
             return await asyncio.gather(*(ledger.record(change) for change in changes))

@@ -34,7 +34,7 @@ ODD = [
 
 def _together(*changes: Any) -> list[Any]:
     async def run() -> list[Any]:
-        ledger = Ledger(window_s=60, writers=lambda: len(changes))
+        ledger = Ledger(window_s=lambda: 60, writers=lambda: len(changes))
         ledger.start()
         try:
             answers = await asyncio.gather(*(ledger.record(change) for change in changes))

@@ -1,0 +1,166 @@
+"""How long a batch of the ledger waits for company, and the inbox in which it gathers."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+
+import pytest
+
+from executions.engine.commit_window import CommitWindow
+from executions.engine.inbox import Inbox
+
+LONG_S = 30.0
+
+
+# --- the window ---------------------------------------------------------------------------------------------------------
+
+
+def test_before_any_call_was_answered_the_wait_is_that_of_a_commit() -> None:
+    assert CommitWindow(0.05).seconds() == 0.005
+
+
+@pytest.mark.parametrize(("call_s", "window_s"), [(0.02, 0.005), (0.2, 0.008), (1.0, 0.04), (20.0, 0.05)])
+def test_the_wait_is_a_small_share_of_what_calls_take(call_s: float, window_s: float) -> None:
+    window = CommitWindow(0.05)
+
+    for _ in range(3):
+        window.note_call(call_s)
+
+    assert window.seconds() == pytest.approx(window_s)
+
+
+def test_a_bound_of_nothing_is_kept() -> None:
+    window = CommitWindow(0.0)
+    window.note_call(10.0)
+
+    assert window.seconds() == 0.0
+
+
+def test_the_wait_follows_the_calls_and_no_single_one_decides() -> None:
+    window = CommitWindow(1.0)
+    for _ in range(100):
+        window.note_call(0.5)
+    window.note_call(8.0)
+    after_one = window.seconds()
+    for _ in range(100):
+        window.note_call(8.0)
+
+    assert 0.02 < after_one < 0.05
+    assert window.seconds() == pytest.approx(0.04 * 8, rel=0.02)
+
+
+def test_where_fast_and_slow_models_are_mixed_the_fast_ones_are_not_made_to_wait() -> None:
+    window = CommitWindow(1.0)
+    # As many of each in flight: in the time of one slow call come 40 fast ones.
+    for _ in range(20):
+        for _ in range(40):
+            window.note_call(0.25)
+        window.note_call(10.0)
+    for _ in range(10):
+        window.note_call(0.25)
+
+    assert window.seconds() < 0.04 * 1.0
+
+
+# --- the inbox ----------------------------------------------------------------------------------------------------------
+
+
+def _in_thread(work: Callable[[], None]) -> tuple[threading.Thread, threading.Event]:
+    done = threading.Event()
+
+    def run() -> None:
+        work()
+        done.set()
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+    return thread, done
+
+
+def test_who_waits_for_several_sleeps_until_all_of_them_are_there() -> None:
+    inbox: Inbox[int] = Inbox()
+    _, woken = _in_thread(lambda: inbox.wait_for(3, LONG_S))
+
+    inbox.put(1)
+    inbox.put(2)
+    assert not woken.wait(0.2)
+    inbox.put(3)
+
+    assert woken.wait(LONG_S / 2)
+    assert inbox.take() == [1, 2, 3]
+
+
+def test_something_urgent_ends_the_wait() -> None:
+    inbox: Inbox[int] = Inbox()
+    inbox.put(1)
+    _, woken = _in_thread(lambda: inbox.wait_for(100, LONG_S))
+    assert not woken.wait(0.1)
+
+    inbox.put(2, urgent=True)
+
+    assert woken.wait(LONG_S / 2)
+
+
+def test_what_was_urgent_before_the_wait_began_counts_until_it_is_taken() -> None:
+    inbox: Inbox[int] = Inbox()
+    inbox.put(1, urgent=True)
+    began = time.monotonic()
+    inbox.wait_for(100, LONG_S)
+    assert time.monotonic() - began < LONG_S / 2
+
+    inbox.take()
+    _, woken = _in_thread(lambda: inbox.wait_for(1, LONG_S))
+    assert not woken.wait(0.1)
+    inbox.put(2)
+    assert woken.wait(LONG_S / 2)
+
+
+def test_the_end_wakes_who_waits_and_what_is_there_can_still_be_taken() -> None:
+    inbox: Inbox[int] = Inbox()
+    inbox.put(1)
+    _, woken = _in_thread(lambda: inbox.wait_for(100, LONG_S))
+
+    inbox.close()
+
+    assert woken.wait(LONG_S / 2)
+    assert inbox.is_closed
+    assert inbox.take() == [1]
+    assert inbox.take() == []
+
+
+def test_at_most_so_many_are_taken_and_the_rest_stays_in_order() -> None:
+    inbox: Inbox[int] = Inbox()
+    for one in range(5):
+        inbox.put(one)
+
+    assert inbox.take(2) == [0, 1]
+    assert len(inbox) == 3
+    assert inbox.take() == [2, 3, 4]
+
+
+def test_nothing_is_lost_and_nobody_sleeps_for_ever_among_many_threads() -> None:
+    inbox: Inbox[int] = Inbox()
+    taken: list[int] = []
+
+    def drain() -> None:
+        while not inbox.is_closed or len(inbox):
+            inbox.wait_for(1)
+            inbox.wait_for(7, 0.001)
+            taken.extend(inbox.take(50))
+
+    reader, done = _in_thread(drain)
+    writers = [
+        threading.Thread(target=lambda start=start: [inbox.put(start + one) for one in range(2_000)])
+        for start in range(0, 8_000, 2_000)
+    ]
+    for one in writers:
+        one.start()
+    for one in writers:
+        one.join()
+    inbox.close()
+
+    assert done.wait(LONG_S)
+    reader.join()
+    assert sorted(taken) == list(range(8_000))
