@@ -34,6 +34,8 @@ LOOK_S = 0.1
 WATCH_S = 1.0
 RELEASE_S = 6.0
 """How long giving work back and django-q2's own stop may take after the grace time for work in flight."""
+KEPT_S = 60.0
+"""How long a process of the node uses a connection before it opens another."""
 RECORD_S = 3.0
 """How long a database that hangs may keep us from stopping."""
 
@@ -58,6 +60,7 @@ class NodeProcess:
             forks_die_with_their_parent()
         # A connection must not be used on both sides of a fork.
         connections.close_all()
+        _keep_connections()
         with _held_back():
             cluster = DjangoQCluster()
             self._signals.listen()
@@ -134,6 +137,14 @@ def _in_time(work: Callable[[], bool | None]) -> bool | None:
     thread.start()
     thread.join(RECORD_S)
     return done[0] if done else None
+
+
+def _keep_connections() -> None:
+    """For this process and all that it forks. A web process closes its connection after each request; here django-q2 would
+    open one for each look into the queue, ten times a second. Each is still tried before it is used again.
+    """
+    for database in connections.settings.values():
+        database["CONN_MAX_AGE"] = KEPT_S
 
 
 @contextlib.contextmanager

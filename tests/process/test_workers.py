@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from tests.ground import ON_POSTGRES
 from tests.plans import layers, plan, write_plan, wrong
 from tests.product import Product, endpoint, wait_for
 from tests.scripted import ScriptedServer
@@ -107,3 +109,20 @@ def test_a_killed_worker_loses_nothing_and_pays_only_for_what_was_in_flight(
         lost = product.query("SELECT COUNT(*) FROM executions_call WHERE outcome = 'lost'")[0][0]
         assert 1 <= lost <= in_flight
         assert product.query("SELECT reserved_nano_usd FROM executions_execution") == [(0,)]
+
+
+@pytest.mark.skipif(not ON_POSTGRES, reason="the server counts its sessions")
+def test_a_node_at_rest_keeps_its_connections(product: Product) -> None:
+    def sessions() -> int:
+        sql = "SELECT sessions FROM pg_stat_database WHERE datname = current_database()"
+        return int(product.query(sql)[0][0])
+
+    product.start("qcluster")
+    wait_for(lambda: product.query("SELECT 1 FROM executions_nodeworker"), "a live node")
+    # The last of its processes have connected, and what was counted so far has been reported.
+    time.sleep(3)
+    before = sessions()
+    time.sleep(4)
+
+    # Ours are among them; to look into the queue ten times a second takes no new ones.
+    assert sessions() - before < 10
