@@ -12,7 +12,9 @@ def _set_compression(schema_editor: Any, method: str) -> None:
     if connection.vendor != "postgresql":
         return
     with connection.cursor() as cursor:
-        cursor.execute("SELECT 'lz4' = ANY(enumvals) FROM pg_settings WHERE name = 'default_toast_compression'")
+        cursor.execute(
+            "SELECT 'lz4' = ANY(enumvals) FROM pg_settings WHERE name = 'default_toast_compression'"
+        )
         row = cursor.fetchone()
         if row is None or not row[0]:
             # A server older than 14, or one built without it.
