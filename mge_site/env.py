@@ -202,8 +202,8 @@ VARIABLES: tuple[Variable, ...] = (
         "MGE_COMMIT_WINDOW_MS",
         real(0, 1000),
         50.0,
-        "longest that a few changes wait for those of other atoms in flight, to be committed together; 4 % of a call's time,"
-        " but never more than this",
+        "longest that a few changes wait for those of other atoms in flight, to be committed together; usually 4 % of what"
+        " calls take, at least 5 ms",
     ),
     Variable("MGE_CALL_TIMEOUT_SECONDS", real(0.1, 3600), 600.0, "longest wait for one answer of the model"),
     Variable(

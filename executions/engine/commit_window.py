@@ -1,8 +1,9 @@
 """How long a batch of the ledger waits for company: a small share of what the calls take.
 
-A transaction has a price of its own, whatever is in it. Where atoms end one by one, company saves most of that; what the wait
-costs is measured by the calls: a run takes longer by no more than this share, and a worker that is killed loses no more
-answers by it than this share of what it loses with its calls in flight.
+A transaction has a price of its own, whatever is in it. Where atoms end one by one, company saves most of that. What the wait
+costs is measured by the calls: a step of a run takes longer by about this share of the mean call, and a worker that is killed
+loses about that much more than it loses with its calls in flight. Where models of different speed are mixed the mean is
+nearer to the fast ones, of which there are more calls, but above them.
 """
 
 from __future__ import annotations
@@ -10,9 +11,9 @@ from __future__ import annotations
 SHARE = 0.04
 """Of the time of a call."""
 LEAST_S = 0.005
-"""As long as a commit takes, about; to wait that long is never what makes a run slow."""
+"""As long as a commit takes, about: what a change that comes during one waits anyway."""
 _NEWEST = 1 / 16
-"""Weight of the newest call. The fast ones count more where models are mixed: there are more of them."""
+"""Weight of the newest call."""
 
 
 class CommitWindow:

@@ -35,8 +35,10 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 LARGEST_BATCH = 500
+"""Changes in one transaction; a claim takes in what was queued before it, too."""
 ENOUGH = 10
-"""Changes that are worth a commit: where so many are at hand nothing is waited for, the next batch fills meanwhile."""
+"""Changes that are worth a commit: where so many are at hand when the writer is free nothing is waited for, the next batch
+fills meanwhile."""
 AT_A_TIME = 8
 """Waiters that are answered in one round of the event loop."""
 CONNECTION_TRIES = 5
@@ -125,8 +127,8 @@ class _Entry:
 class Ledger:
     """See the module.
 
-    `window_s` says how long a batch gathers while others may add to it; `writers` how many there are now that may: a batch that
-    holds a change of each of them is complete. A lone writer never waits. Both are asked in the ledger's thread.
+    `window_s` says how long a batch gathers while others may add to it; `writers` how many there are now that may: a batch of as
+    many changes is complete. A lone writer never waits. Both are asked in the ledger's thread.
     """
 
     def __init__(
@@ -185,8 +187,9 @@ class Ledger:
             news, told = batch[told:], len(batch)
             for entry in news:
                 entry.change.taken_up()
-            # What was queued before they knew is still written with them, however much it is.
-            batch += inbox.take()
+            if any(entry.change.last for entry in news):
+                # What was queued before they knew is still written with them, however much it is.
+                batch += inbox.take()
         batch.sort(key=lambda entry: entry.change.last)
         return batch
 

@@ -7,13 +7,12 @@ transaction in which the wave ahead ends, so any number of runners may share an 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import gc
 import logging
 import random
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -152,6 +151,8 @@ class WaveExecutor:
             for task in self.tasks:
                 task.cancel()
             await asyncio.gather(watch, *self.tasks, return_exceptions=True)
+            # Nobody is left for whom a change could wait.
+            self.tasks.clear()
             await self.gates.close()
             await self._give_back_unstarted()
             await self.clients.close()
@@ -195,12 +196,9 @@ class WaveExecutor:
             (claimed,) = await asyncio.gather(self.asked, return_exceptions=True)
             # What went wrong with it is in the log of the ledger, and is why this runner ends.
             self.unstarted += claimed if isinstance(claimed, list) else []
-        for claim in self.unstarted:
-            with contextlib.suppress(LeaseLost, DatabaseError):
-                await self.ledger.record(self._unstarted(claim))
-        for gate in [] if self.claim is None else self.claim.gates:
-            with contextlib.suppress(LeaseLost, DatabaseError):
-                await self.ledger.record(ReleaseGate(gate))
+        gates = [] if self.claim is None else self.claim.gates
+        changes = [*map(self._unstarted, self.unstarted), *map(ReleaseGate, gates)]
+        await self._record_all(changes, but=(LeaseLost, DatabaseError))
 
     def _claims(self) -> bool:
         return time.monotonic() < self.claims_until and not self.stopping
@@ -269,7 +267,7 @@ class WaveExecutor:
             by_execution.setdefault(claim.execution_id, []).append(claim)
         for execution_id, found in by_execution.items():
             if self.stopping:
-                await self._refuse([self._unstarted(claim) for claim in found])
+                await self._record_all([self._unstarted(claim) for claim in found])
                 self._are_taken_up(found)
                 continue
             try:
@@ -278,11 +276,11 @@ class WaveExecutor:
                 raise
             except (EmbeddedModelError, OSError) as error:
                 log.error("execution=%s has no model to ask: %s", execution_id, error)  # noqa: TRY400
-                await self._refuse([Release(claim, MODEL_WAIT) for claim in found])
+                await self._record_all([Release(claim, MODEL_WAIT) for claim in found])
             except Exception:
                 # A bug, or a configuration of another time: this execution's trouble, not that of all the others here.
                 log.exception("execution=%s cannot be worked on", execution_id)
-                await self._refuse([RecordDeath(claim) for claim in found])
+                await self._record_all([RecordDeath(claim) for claim in found])
                 self.more = True
             else:
                 for context in contexts:
@@ -299,7 +297,7 @@ class WaveExecutor:
             return 0
         gates, self.claim = self.claim.gates, None
         if self.stopping:
-            await self._refuse([ReleaseGate(gate) for gate in gates])
+            await self._record_all([ReleaseGate(gate) for gate in gates])
             return 0
         self.gates.start(gates)
         return len(gates)
@@ -326,10 +324,14 @@ class WaveExecutor:
             _settle_in()
         return contexts
 
-    async def _refuse(self, changes: Sequence[Change[None]]) -> None:
-        for change in changes:
-            with contextlib.suppress(LeaseLost):
-                await self.ledger.record(change)
+    async def _record_all(
+        self, changes: Iterable[Change[None]], *, but: tuple[type[Exception], ...] = (LeaseLost,)
+    ) -> None:
+        """Write them together: one after the other each would wait for company. `but`: errors that do not matter."""
+        pending = [self.ledger.submit(change) for change in changes]
+        for outcome in await asyncio.gather(*pending, return_exceptions=True):
+            if isinstance(outcome, BaseException) and not isinstance(outcome, but):
+                raise outcome
 
     def _start_read(self, claims: Sequence[ClaimedAtom]) -> list[ClaimedAtom]:
         """Start the work on what was read with its claim; returns the others."""
@@ -360,6 +362,7 @@ class WaveExecutor:
                 woken = False
         self.wake.clear()
         done, self.ended = self.ended, []
+        changes: list[Change[None]] = []
         for task in done:
             claim = self.tasks[task]
             if claim.run_id in self.leaving:
@@ -370,17 +373,16 @@ class WaveExecutor:
             del self.tasks[task]
             if task.cancelled():
                 # Before its first step: it could not note the abort itself.
-                with contextlib.suppress(LeaseLost):
-                    await self.ledger.record(RecordAborted(claim))
+                changes.append(RecordAborted(claim))
                 self.dry = False
                 continue
             error = task.exception()
             if error is not None:
                 # A bug of ours, or a database that stays away: as if the owner had died; five such deaths end it.
                 log.error("execution=%s atom=%s runner error", claim.execution_id, claim.key, exc_info=error)
-                with contextlib.suppress(LeaseLost):
-                    await self.ledger.record(RecordDeath(claim))
+                changes.append(RecordDeath(claim))
                 self.dry = False
+        await self._record_all(changes)
         return woken
 
     async def _drain(self) -> None:

@@ -39,5 +39,7 @@ def to_default(_apps: Any, schema_editor: Any) -> None:
 
 
 class Migration(migrations.Migration):
+    # Each takes its table for an instant; together they would hold all of them, and wait for whoever holds one.
+    atomic = False
     dependencies = [("executions", "0008_indexes_written_once")]
     operations = [migrations.RunPython(to_lz4, to_default)]

@@ -141,10 +141,12 @@ def _in_time(work: Callable[[], bool | None]) -> bool | None:
 
 def _keep_connections() -> None:
     """For this process and all that it forks. A web process closes its connection after each request; here django-q2 would
-    open one for each look into the queue, ten times a second. Each is still tried before it is used again.
+    open one for each look into the queue, ten times a second. On PostgreSQL it now asks before each look whether the
+    connection is still alive: its pusher does not survive a dead one. The engine's threads heal theirs by hand.
     """
     for database in connections.settings.values():
         database["CONN_MAX_AGE"] = KEPT_S
+        database["CONN_HEALTH_CHECKS"] = True
 
 
 @contextlib.contextmanager

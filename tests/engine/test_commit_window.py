@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 
@@ -140,7 +141,43 @@ def test_at_most_so_many_are_taken_and_the_rest_stays_in_order() -> None:
     assert inbox.take() == [2, 3, 4]
 
 
-def test_nothing_is_lost_and_nobody_sleeps_for_ever_among_many_threads() -> None:
+@pytest.fixture
+def many_switches() -> Iterator[None]:
+    """Threads take turns after nearly every step."""
+    usual = sys.getswitchinterval()
+    sys.setswitchinterval(1e-7)
+    yield
+    sys.setswitchinterval(usual)
+
+
+@pytest.mark.usefixtures("many_switches")
+@pytest.mark.parametrize("together", [1, 2])
+@pytest.mark.parametrize("urgent", [False, True])
+def test_nobody_sleeps_while_enough_is_there(together: int, urgent: bool) -> None:
+    """Again and again the last that is waited for comes while the reader is about to sleep; no other would wake him."""
+    inbox: Inbox[int] = Inbox()
+    rounds, seen = 3_000, threading.Semaphore(0)
+
+    def read() -> None:
+        while not inbox.is_closed:
+            inbox.wait_for(1, LONG_S)
+            inbox.wait_for(together, LONG_S)
+            for _ in inbox.take():
+                seen.release()
+
+    reader, done = _in_thread(read)
+    for number in range(rounds):
+        for one in range(together):
+            inbox.put(one, urgent=urgent)
+        for _ in range(together):
+            assert seen.acquire(timeout=LONG_S / 2), number
+    inbox.close()
+
+    assert done.wait(LONG_S)
+    reader.join()
+
+
+def test_nothing_is_lost_among_many_threads_and_each_keeps_its_order() -> None:
     inbox: Inbox[int] = Inbox()
     taken: list[int] = []
 
@@ -150,11 +187,12 @@ def test_nothing_is_lost_and_nobody_sleeps_for_ever_among_many_threads() -> None
             inbox.wait_for(7, 0.001)
             taken.extend(inbox.take(50))
 
+    def put(first: int) -> None:
+        for one in range(2_000):
+            inbox.put(first + one)
+
     reader, done = _in_thread(drain)
-    writers = [
-        threading.Thread(target=lambda start=start: [inbox.put(start + one) for one in range(2_000)])
-        for start in range(0, 8_000, 2_000)
-    ]
+    writers = [threading.Thread(target=put, args=(first,)) for first in range(0, 8_000, 2_000)]
     for one in writers:
         one.start()
     for one in writers:
@@ -163,4 +201,6 @@ def test_nothing_is_lost_and_nobody_sleeps_for_ever_among_many_threads() -> None
 
     assert done.wait(LONG_S)
     reader.join()
-    assert sorted(taken) == list(range(8_000))
+    assert len(taken) == 8_000
+    for first in range(0, 8_000, 2_000):
+        assert [one for one in taken if first <= one < first + 2_000] == list(range(first, first + 2_000))

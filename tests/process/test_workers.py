@@ -126,3 +126,25 @@ def test_a_node_at_rest_keeps_its_connections(product: Product) -> None:
 
     # Ours are among them; to look into the queue ten times a second takes no new ones.
     assert sessions() - before < 10
+
+
+@pytest.mark.skipif(not ON_POSTGRES, reason="sessions are the server's")
+def test_a_node_whose_connections_were_cut_at_rest_works_on(product: Product, scratch: Path) -> None:
+    file = write_plan(scratch, plan(*layers(2)))
+    assert product.manage("import_masterplan", file).returncode == 0
+    with ScriptedServer("--answers", file) as server:
+        product.environment.update(endpoint(server.url))
+        product.start("qcluster")
+        wait_for(lambda: product.query("SELECT 1 FROM executions_nodeworker"), "a live node")
+        time.sleep(1)
+
+        cut = product.query(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+        assert len(cut) >= 3
+        product.manage("shell", "-c", START)
+
+        # django-q2 waits ten seconds when it has met a dead connection, and then its pusher ends.
+        wait_for(lambda: server.stats()["calls"], "the node has begun to work", seconds=8)
+        wait_for(lambda: _status(product) == "completed", "and ends it")
