@@ -140,7 +140,8 @@ def _statements(change: Change[T]) -> tuple[T, list[str]]:
 
     def note(execute, sql, params, many, context):  # type: ignore[no-untyped-def]
         if not many:
-            sent.append(connection.ops.last_executed_query(context["cursor"].cursor, sql, params))
+            # Of some statements PostgreSQL's driver keeps no text.
+            sent.append(connection.ops.last_executed_query(context["cursor"].cursor, sql, params) or sql)
         return execute(sql, params, many, context)
 
     with connection.execute_wrapper(note):
