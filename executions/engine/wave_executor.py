@@ -45,7 +45,7 @@ log = logging.getLogger(__name__)
 
 CLAIMED_AT_ONCE = 32
 """Atoms taken by one claim on SQLite: their calls are on the way while the next ones are claimed. On PostgreSQL a claim takes
-all there is room for: there many small ones took twice the server's CPU.
+all there is room for: a lock and a dozen round trips for each make small ones slower where calls are short.
 """
 LOOK_S = 0.5
 """How often a runner looks for commands of people, and for work when it has room."""

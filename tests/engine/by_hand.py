@@ -59,6 +59,21 @@ def write(change: Change[R]) -> R:
     return answer
 
 
+@contextmanager
+def statements_sent() -> Iterator[list[str]]:
+    """The single statements that are sent in the block over Django's cursors, with their values where the driver keeps them."""
+    sent: list[str] = []
+
+    def note(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+        if not many:
+            # Of some statements PostgreSQL's driver keeps no text.
+            sent.append(connection.ops.last_executed_query(context["cursor"].cursor, sql, params) or sql)
+        return execute(sql, params, many, context)
+
+    with connection.execute_wrapper(note):
+        yield sent
+
+
 def claiming(
     limit: int = 100, *, owner: str = "runner", most: int = 400, can_execute: bool = True, lease_s: float = 30
 ) -> Claim:

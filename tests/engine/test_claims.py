@@ -15,11 +15,20 @@ import pytest
 from django.db import connection
 
 from executions.engine.claims import Claim, ClaimedAtom, Release
-from executions.engine.ledger import Change, LeaseLost, Ledger
+from executions.engine.ledger import LeaseLost, Ledger
 from executions.engine.owners import owner_name
 from executions.models import AtomRun, Execution
 from executions.services.control import pause_execution
-from tests.engine.by_hand import Hand, claim_one, claiming, events, expire_leases, start, write
+from tests.engine.by_hand import (
+    Hand,
+    claim_one,
+    claiming,
+    events,
+    expire_leases,
+    start,
+    statements_sent,
+    write,
+)
 from tests.engine.committed import transactional_db  # noqa: F401  a fixture
 from tests.ground import ON_POSTGRES
 from tests.plans import adder, layers, plan
@@ -134,27 +143,14 @@ def test_what_one_execution_cannot_use_goes_to_the_others() -> None:
     assert shares == {big.id: 25, tiny.id: 2, narrow.id: 3}
 
 
-def _statements(change: Change[T]) -> tuple[T, list[str]]:
-    """Write a change; what it answered, and the statements sent, values filled in."""
-    sent: list[str] = []
-
-    def note(execute, sql, params, many, context):  # type: ignore[no-untyped-def]
-        if not many:
-            # Of some statements PostgreSQL's driver keeps no text.
-            sent.append(connection.ops.last_executed_query(context["cursor"].cursor, sql, params) or sql)
-        return execute(sql, params, many, context)
-
-    with connection.execute_wrapper(note):
-        return write(change), sent
-
-
 @pytest.mark.django_db
 @pytest.mark.skipif(ON_POSTGRES, reason="what is planned there depends on the table's statistics")
 def test_a_claim_never_reads_all_atoms() -> None:
     start(plan(*layers(20), name="big"))
     start(plan(*layers(20), name="other"))
 
-    claimed, sent = _statements(claiming(10))
+    with statements_sent() as sent:
+        claimed = write(claiming(10))
 
     assert len(claimed) == 10
     about_atoms = [sql for sql in sent if "executions_atomrun" in sql]
@@ -172,7 +168,8 @@ def test_a_claim_never_reads_all_atoms() -> None:
 def test_an_execution_that_had_too_little_is_not_asked_again() -> None:
     start(plan(*layers(3), name="small"))
 
-    claimed, sent = _statements(claiming(10))
+    with statements_sent() as sent:
+        claimed = write(claiming(10))
 
     assert len(claimed) == 3
     assert len([sql for sql in sent if sql.startswith("SELECT id, key, wave, fence")]) == 1

@@ -209,13 +209,32 @@ def test_a_batch_with_a_change_of_every_writer_is_not_kept_waiting() -> None:
     assert asyncio.run(work()) == (3, 6)
 
 
+@asynccontextmanager
+async def _waiting_for_company(change: Change[T]) -> AsyncIterator[tuple[Ledger, asyncio.Future[T]]]:
+    """A ledger that has opened a window without end for this change."""
+    opened = threading.Event()
+
+    def window_s() -> float:
+        opened.set()
+        return 3600
+
+    ledger = Ledger(window_s=window_s, writers=lambda: 50)
+    ledger.start()
+    try:
+        async with asyncio.timeout(30):
+            future = ledger.submit(change)
+            await asyncio.to_thread(opened.wait, 30)
+            yield ledger, future
+    finally:
+        await ledger.close()
+
+
 def test_an_urgent_change_ends_the_wait_of_all() -> None:
     execution = start(plan(*layers(2)))
 
     async def work() -> int:
-        async with _ledger(window_s=3600, writers=50) as ledger, asyncio.timeout(30):
-            patient = ledger.submit(Tell(execution.id, 1))
-            await asyncio.sleep(0.1)
+        async with _waiting_for_company(Tell(execution.id, 1)) as (ledger, patient):
+            assert not patient.done()
             await ledger.record(TellAtOnce(execution.id, 2))
             assert patient.done()
             return ledger.transactions
@@ -227,9 +246,8 @@ def test_what_still_waits_for_company_is_written_when_the_ledger_closes() -> Non
     execution = start(plan(*layers(2)))
 
     async def work() -> None:
-        async with _ledger(window_s=3600, writers=50) as ledger, asyncio.timeout(30):
-            ledger.submit(Tell(execution.id, 1))
-            await asyncio.sleep(0.1)
+        async with _waiting_for_company(Tell(execution.id, 1)):
+            assert await asyncio.to_thread(_elsewhere, lambda: _told(execution)) == []
 
     asyncio.run(work())
 

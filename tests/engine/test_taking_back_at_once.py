@@ -25,6 +25,7 @@ from tests.engine.by_hand import (
     events,
     expire_leases,
     start,
+    statements_sent,
     statuses,
     write,
 )
@@ -189,13 +190,8 @@ def test_rows_of_workers_canaries_and_nodes_of_long_ago_are_deleted() -> None:
 @pytest.mark.skipif(ON_POSTGRES, reason="PostgreSQL plans a small table otherwise")
 def test_the_questions_that_are_asked_every_second_are_answered_by_the_small_indexes() -> None:
     start(plan(*layers(3)))
-    asked: list[str] = []
 
-    def note(execute, sql, params, many, context):  # type: ignore[no-untyped-def]
-        asked.append(connection.ops.last_executed_query(context["cursor"].cursor, sql, params))
-        return execute(sql, params, many, context)
-
-    with connection.execute_wrapper(note):
+    with statements_sent() as asked:
         reconcile()
 
     used = {}

@@ -136,12 +136,10 @@ def test_a_node_whose_connections_were_cut_at_rest_works_on(product: Product, sc
         product.environment.update(endpoint(server.url))
         product.start("qcluster")
         wait_for(lambda: product.query("SELECT 1 FROM executions_nodeworker"), "a live node")
-        time.sleep(1)
+        of_others = "FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        wait_for(lambda: len(product.query(f"SELECT 1 {of_others}")) >= 3, "its processes have connected")
 
-        cut = product.query(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-            " WHERE datname = current_database() AND pid <> pg_backend_pid()"
-        )
+        cut = product.query(f"SELECT pg_terminate_backend(pid) {of_others}")
         assert len(cut) >= 3
         product.manage("shell", "-c", START)
 
