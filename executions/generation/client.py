@@ -267,6 +267,8 @@ def _open(endpoint: Endpoint, max_connections: int) -> anthropic.AsyncAnthropic:
     )
     # The SDK adds the headers of ANTHROPIC_CUSTOM_HEADERS, the key's own among them, and offers no switch.
     sdk._custom_headers = {}
+    # It joins the same address and path for each call, a tenth of what a call costs.
+    sdk._prepare_url = cache(sdk._prepare_url)  # type: ignore[method-assign]
     return sdk
 
 

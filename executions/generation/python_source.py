@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import ast
 import re
-import warnings
 from dataclasses import dataclass
+
+from executions.python_syntax import tree_of
 
 MAX_CHARACTERS = 1_000_000
 """Text beyond this is not parsed: no atom is that large, and the parser's cost grows with it."""
@@ -18,10 +19,7 @@ def parse(text: str) -> ast.Module | None:
     if len(text) > MAX_CHARACTERS:
         return None
     try:
-        with warnings.catch_warnings():
-            # An odd escape in a string is for the linter to report, not a reason to call it no Python.
-            warnings.simplefilter("ignore")
-            return ast.parse(text)
+        return tree_of(text)
     except (SyntaxError, ValueError, MemoryError, RecursionError):
         # ValueError: null bytes; the last two: nesting deeper than the parser goes.
         return None

@@ -8,6 +8,7 @@ import sys
 import warnings
 
 from executions.findings import Finding, Severity
+from executions.python_syntax import tree_of
 
 # By its documentation ast.parse may crash the interpreter on nested input. The tokenizer stops at 200
 # brackets and the parser at 6,000 steps; what remains are long operator chains, and those need many bytes.
@@ -53,7 +54,7 @@ def parse(text: str) -> ast.Module | Finding:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            tree = ast.parse(text)
+            tree = tree_of(text)
             compile(tree, "answer", "exec", dont_inherit=True)
     except SyntaxError as error:
         shown = f"{type(error).__name__}: {error.msg}"

@@ -7,6 +7,8 @@ import ast
 import pytest
 
 from executions.findings import Finding
+from executions.generation.extraction import extract
+from executions.python_syntax import SMALL, tree_of
 from executions.validation.parsing import parse
 
 
@@ -25,6 +27,16 @@ def test_what_only_the_compiler_refuses_is_a_syntax_error() -> None:
     found = parse("def f():\n    pass\nreturn 1\n")
     assert isinstance(found, Finding)
     assert (found.rule, found.line) == ("syntax-error", 3)
+
+
+def test_code_that_was_just_extracted_is_not_parsed_again() -> None:
+    code = extract("Here it is:\n\n```python\ndef doubled(n):\n    return 2 * n\n```\n").code
+    assert parse(code) is tree_of(code)
+
+
+def test_trees_of_long_texts_are_not_kept() -> None:
+    long = "x = 1\n" * (SMALL // 6 + 1)
+    assert tree_of(long) is not tree_of(long)
 
 
 @pytest.mark.parametrize(
