@@ -1,10 +1,10 @@
 """How fast the product is, and what durability costs: `make bench`, `python -m benchmarks [--quick] [--show]`.
 
-Runs the workloads W1 to W4 with and without latency on SQLite and PostgreSQL, each run beside a baseline that keeps nothing
+Runs workloads with and without latency on SQLite and PostgreSQL, each run beside a baseline that keeps nothing
 (`benchmarks.bare`), and measures how soon an idle site asks the model. Prints Markdown, keeps all figures in
 `var/bench/<date>.json` and compares with what was measured last. PostgreSQL is that of MGE_TEST_DATABASE_URL, by default
-postgres@127.0.0.1:5432; each installation gets a database of its own there. The whole takes hours; leave the machine alone
-meanwhile.
+postgres@127.0.0.1:5432; each installation gets a database of its own there. The whole takes more than an hour; leave the
+machine alone meanwhile.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from benchmarks.engines import ENGINES, found_on
 from benchmarks.results import Result, Starts, case_from, stored
 from benchmarks.tables import render
 
-QUICK = ["--workloads", "W1", "--latency", "0", "--runs", "3", "--starts", "0"]
+QUICK = ["--cases", "W1@0", "--runs", "3", "--starts", "0"]
 
 
 def measure(engines: Sequence[str], arguments: Sequence[str]) -> Result:
@@ -61,9 +61,7 @@ def main() -> None:
         result = measure(
             options.engine,
             [
-                *("--workloads", *options.workloads),
-                *("--latency", *options.latency),
-                *("--schedules", *options.schedules),
+                *("--cases", *map(str, options.cases)),
                 *("--runs", str(options.runs)),
                 *("--starts", str(options.starts)),
             ],

@@ -82,7 +82,7 @@ class Result:
 
     at: str
     """ISO time of its start, UTC."""
-    machine: dict[str, str | int]
+    machine: dict[str, str | int | float]
     databases: dict[str, str] = field(default_factory=dict)
     """Versions by engine."""
     cases: list[Case] = field(default_factory=list)

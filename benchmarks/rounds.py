@@ -200,13 +200,12 @@ def measure(arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:
         with _folder() as name:
             seconds = measure_starts(Path(name), arguments.starts)
         yield {"starts": asdict(Starts(ENGINE, seconds))}
-    for workload in arguments.workloads:
-        for latency in arguments.latency:
-            with _folder() as name:
-                case = measure_case(
-                    WORKLOADS[workload](), latency, arguments.schedules, arguments.runs, Path(name), say
-                )
-            yield {"case": asdict(case)}
+    for one in arguments.cases:
+        with _folder() as name:
+            case = measure_case(
+                WORKLOADS[one.workload](), one.latency, one.schedules, arguments.runs, Path(name), say
+            )
+        yield {"case": asdict(case)}
 
 
 def _folder() -> tempfile.TemporaryDirectory[str]:

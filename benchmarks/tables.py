@@ -56,6 +56,8 @@ def _heading(result: Result) -> Iterator[str]:
         f"{machine['cpu']}, {machine['cores']} cores, {machine['memory_gb']} GB, {machine['system']},"
         f" Python {machine['python']}, {databases}."
     )
+    if "rested_page_us" in machine:
+        yield f"Touching a page of memory that has rested for half a second costs {machine['rested_page_us']} µs of CPU here."
     runs = [run for case in result.cases for run in case.runs]
     if runs:
         loads = [run.load_before for run in runs]

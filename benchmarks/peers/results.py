@@ -28,7 +28,7 @@ class PeersResult:
 
     at: str
     """ISO time of its start, UTC."""
-    machine: dict[str, str | int]
+    machine: dict[str, str | int | float]
     database: str
     versions: dict[str, str]
     """Of the peers' packages."""

@@ -8,7 +8,7 @@ from benchmarks.results import BARE, Case, Result, Run, Starts, stored
 from benchmarks.rounds import order_of
 from benchmarks.tables import percentile, render, row
 
-MACHINE: dict[str, str | int] = {
+MACHINE: dict[str, str | int | float] = {
     "cpu": "a processor",
     "cores": 2,
     "memory_gb": 4,
