@@ -63,6 +63,7 @@ def main() -> None:
             [
                 *("--cases", *map(str, options.cases)),
                 *("--runs", str(options.runs)),
+                *("--long-runs", str(options.long_runs)),
                 *("--starts", str(options.starts)),
             ],
         )

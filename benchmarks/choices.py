@@ -20,6 +20,11 @@ class Chosen:
     latency: str
     schedules: tuple[str, ...]
 
+    @property
+    def is_long(self) -> bool:
+        """A run takes a minute: most of it is waiting for the slowest answers."""
+        return self.latency.startswith("lognormal")
+
     def __str__(self) -> str:
         return f"{self.workload}@{self.latency}@{'+'.join(self.schedules)}"
 
@@ -49,4 +54,5 @@ def add_choices(parser: argparse.ArgumentParser) -> None:
         f" default: {' '.join(PROMISED)}",
     )
     parser.add_argument("--runs", type=int, default=5, help="of each executor")
+    parser.add_argument("--long-runs", type=int, default=5, help="the same where latencies are log-normal")
     parser.add_argument("--starts", type=int, default=100, help="executions for the start latency; 0: none")

@@ -201,10 +201,9 @@ def measure(arguments: argparse.Namespace) -> Iterator[dict[str, Any]]:
             seconds = measure_starts(Path(name), arguments.starts)
         yield {"starts": asdict(Starts(ENGINE, seconds))}
     for one in arguments.cases:
+        runs = arguments.long_runs if one.is_long else arguments.runs
         with _folder() as name:
-            case = measure_case(
-                WORKLOADS[one.workload](), one.latency, one.schedules, arguments.runs, Path(name), say
-            )
+            case = measure_case(WORKLOADS[one.workload](), one.latency, one.schedules, runs, Path(name), say)
         yield {"case": asdict(case)}
 
 
