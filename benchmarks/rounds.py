@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -214,6 +215,8 @@ def _folder() -> tempfile.TemporaryDirectory[str]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     add_choices(parser)
+    # Else the site under measurement would go on, and disturb whatever is measured next.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
         for found in measure(parser.parse_args()):
             sys.stdout.write(json.dumps(found) + "\n")
