@@ -20,6 +20,7 @@ from django.contrib.auth import get_user_model
 from django.db import connection
 from django.test import Client
 
+from executions.engine import wave_executor
 from executions.engine.calls import AttemptIntent, RecordIntent
 from executions.engine.claims import Claim, ClaimedAtom
 from executions.engine.ledger import Ledger
@@ -29,6 +30,7 @@ from executions.models import Execution, Masterplan
 from executions.planning.format import load_file
 from executions.services.masterplans import store_masterplans
 from executions.services.start import start_execution
+from executions.states import ExecutionStatus
 
 OWNER = "benchmark"
 LEASE = timedelta(hours=1)
@@ -41,10 +43,24 @@ def _tell(**found: Any) -> None:
     sys.stdout.write(json.dumps(found) + "\n")
 
 
-def _started(plan_file: Path) -> Execution:
+def _started(plan_file: Path, max_concurrency: int = 1_000) -> Execution:
     (masterplan,) = store_masterplans(load_file(plan_file), owner=None)
-    chosen = {"validators": "syntax", "cache": "off", "max_concurrency": 1_000}
+    chosen = {"validators": "syntax", "cache": "off", "max_concurrency": max_concurrency}
     return start_execution(masterplan=masterplan, actor=None, settings=chosen)
+
+
+def run_alone(plan_file: str, slowed: int) -> None:
+    """One runner, in this process, from the first claim to the end of the execution.
+
+    `slowed`: by how much counting slows it down; what it does by the clock it does that much more rarely.
+    """
+    wave_executor.LOOK_S *= slowed
+    wave_executor.HELP_S *= slowed
+    execution = _started(Path(plan_file), max_concurrency=100)
+    wave_executor.run_slice()
+    execution.refresh_from_db()
+    if execution.status != ExecutionStatus.COMPLETED:
+        raise SystemExit(f"the execution is {execution.status}: {execution.status_reason}")
 
 
 def _with_ledger(work: Callable[[Ledger], Awaitable[None]]) -> None:

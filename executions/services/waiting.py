@@ -26,11 +26,13 @@ def wait_until_resting(
     *,
     seen: Callable[[Sequence[Execution]], None],
     no_worker: Callable[[], None],
+    sleep: Callable[[float], None] = time.sleep,
 ) -> list[Execution]:
     """Wait until each is completed, failed, cancelled or paused; returns them in the order given.
 
-    `seen` gets them each time they are looked at; `no_worker` is called when no live node is there to work on them.
-    Runs the reconciler, so that work comes back even when every other process of ours has died.
+    `seen` gets them each time they are looked at; `no_worker` is called when no live node is there to work on them; `sleep`, in
+    seconds, between two looks: what it raises ends the waiting. Runs the reconciler, so that work comes back even when every
+    other process of ours has died.
     """
     reconciled = 0.0
     while True:
@@ -52,4 +54,4 @@ def wait_until_resting(
             # The database restarts or the connection broke: look again with a new one, give up only with the person.
             log.warning("the database does not answer (%s); looking again", type(error).__name__)
             connection.close()
-        time.sleep(LOOK_S)
+        sleep(LOOK_S)

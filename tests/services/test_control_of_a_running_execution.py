@@ -21,6 +21,10 @@ pytestmark = pytest.mark.usefixtures("transactional_db")
 STATIC = {"validators": "syntax"}
 
 
+def _open_calls(execution: Execution) -> int:
+    return Call.objects.filter(execution=execution, outcome="").count()
+
+
 def _status(execution: Execution) -> str:
     execution.refresh_from_db()
     return str(execution.status)
@@ -192,6 +196,8 @@ def test_pausing_and_resuming_again_and_again_loses_nothing_and_pays_for_nothing
             with RunnerThread(execution):
                 wait_for(lambda: model.waiting > 0, "a call in flight")
                 pause_execution(execution_id=execution.id, actor=None)
+                # One that was intended before the pause may still be on its way to the model.
+                model.until_waiting(_open_calls(execution))
                 model.let_through(model.waiting)
                 wait_for(lambda: _status(execution) in ("paused", "completed"), "it rests")
             if execution.status == "paused":

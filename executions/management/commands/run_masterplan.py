@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import json
-import signal
 import sys
-import threading
 import uuid
 from argparse import ArgumentParser
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,6 +16,7 @@ from django.conf import settings as site
 from executions.engine.node import live_nodes
 from executions.engine.runner_resources import can_execute
 from executions.management.command import PlainCommand, Refused
+from executions.management.ctrl_c import CtrlC
 from executions.management.database import ensure_schema
 from executions.management.progress_display import Display, display_for_stderr, summary
 from executions.management.set_option import settings_of
@@ -217,24 +215,14 @@ def _run(executions: Sequence[Execution]) -> list[Execution]:
     def why(execution: Execution) -> str:
         return "workers are starting" if own and not live_nodes() else why_waiting(execution)
 
-    with display_for_stderr(why) as display, _sigterm_is_ctrl_c():
-        return _wait(executions, display, own)
+    ctrl_c = CtrlC()
+    with display_for_stderr(why) as display, ctrl_c.taken():
+        return _wait(executions, display, own, ctrl_c)
 
 
-@contextmanager
-def _sigterm_is_ctrl_c() -> Iterator[None]:
-    """Whoever stops us without a terminal means the same; where nobody may, as in a thread of a test, nothing changes."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
-def _wait(executions: Sequence[Execution], display: Display, own: list[Cluster]) -> list[Execution]:
+def _wait(
+    executions: Sequence[Execution], display: Display, own: list[Cluster], ctrl_c: CtrlC
+) -> list[Execution]:
     said: set[str] = set()
 
     def start_workers() -> None:
@@ -248,6 +236,10 @@ def _wait(executions: Sequence[Execution], display: Display, own: list[Cluster])
             display.say(f"the workers ended ({how}): starting new ones")
         own.append(Cluster())
 
+    def until_resting() -> list[Execution]:
+        with ctrl_c.waiting():
+            return wait_until_resting(ids, seen=display.show, no_worker=start_workers, sleep=ctrl_c.sleep)
+
     ids = [execution.id for execution in executions]
     for execution in executions:
         display.say(f"{execution.masterplan.name}: execution {execution.id}")
@@ -257,12 +249,12 @@ def _wait(executions: Sequence[Execution], display: Display, own: list[Cluster])
         if not live_nodes() and any(one.status not in EXECUTION_ENDED for one in executions):
             start_workers()
         try:
-            return wait_until_resting(ids, seen=display.show, no_worker=start_workers)
+            return until_resting()
         except KeyboardInterrupt:
             display.say("pausing: calls in flight are finished first (Ctrl-C again to leave at once)")
             for one in ids:
                 _pause(one)
-            return wait_until_resting(ids, seen=display.show, no_worker=start_workers)
+            return until_resting()
     finally:
         for cluster in own:
             cluster.stop()
