@@ -30,8 +30,7 @@ def description() -> dict[str, str | int | float]:
 def rested_page_us() -> float:
     """CPU µs for touching a page of memory again after half a second of rest, median of 5.
 
-    A few hundredths on a machine of one's own. Some hosts take pages away from virtual machines that rest: there work that comes
-    in small pieces costs many times what it does in one go, whatever the program.
+    Where it is large, work that comes in small pieces costs many times what it does in one go, whatever the program.
     """
     memory = bytearray(os.urandom(PAGE) * PAGES)
     found = []
