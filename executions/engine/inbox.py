@@ -39,6 +39,11 @@ class Inbox(Generic[T]):
         if urgent or len(self._waiting) >= self._enough:
             self._bell.set()
 
+    def hurry(self) -> None:
+        """What is there is waited for now, however little it is."""
+        self._urgent = True
+        self._bell.set()
+
     def close(self) -> None:
         self._closed = True
         self._bell.set()

@@ -159,6 +159,10 @@ class Ledger:
         self._inbox.put(entry, urgent=change.is_urgent)
         return entry.future
 
+    def hurry(self) -> None:
+        """What is queued waits for nothing more."""
+        self._inbox.hurry()
+
     async def record(self, change: Change[R]) -> R:
         """Commit a change and return what it answers; raises its refusal."""
         return await self.submit(change)

@@ -63,6 +63,17 @@ def run_slice() -> int:
         return asyncio.run(WaveExecutor(owner, lease).run())
 
 
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A claim on its way through the ledger."""
+
+    claim: Claim
+    """It holds the gates that it takes."""
+    first: FirstCalls
+    """What it reads and intends of its atoms."""
+    answer: asyncio.Future[list[ClaimedAtom]]
+
+
 @dataclass(slots=True)
 class WaveExecutor:
     """One runner; see the module."""
@@ -86,12 +97,10 @@ class WaveExecutor:
     """Atoms whose end is being written: they take no room any more."""
     claims_until: float = float("-inf")
     """By the monotonic clock; no new work is taken later."""
-    asked: asyncio.Future[list[ClaimedAtom]] | None = None
-    """The claim that is on its way."""
-    claim: Claim | None = None
-    """The last that was asked for; it holds the gates that it took."""
-    asked_first: FirstCalls = field(init=False)
-    """What that claim reads and intends of its atoms."""
+    asked: tuple[_Asked, ...] = ()
+    """The claims that are on their way, oldest first: one that is being written, and one that sees what has ended since.
+    Never changed but replaced: the ledger's thread reads it.
+    """
     first: FirstCalls = field(init=False)
     """What the claim that was taken up last has read and intended."""
     unstarted: list[ClaimedAtom] = field(default_factory=list)
@@ -100,6 +109,8 @@ class WaveExecutor:
     """Room has been made since it was asked."""
     dry: bool = False
     """The last claim found less than there was room for, and nothing has changed since."""
+    full: bool = False
+    """The last claim took as many as are claimed at once: there may be more."""
     worked: int = 0
     stopping: bool = False
 
@@ -129,7 +140,7 @@ class WaveExecutor:
             self._about_to_end,
             window.note_call,
         )
-        self.first = self.asked_first = self._first_calls()
+        self.first = self._first_calls()
 
     async def run(self) -> int:
         """Claim and work until the slice ends or nothing is left; then hand over and drain."""
@@ -166,10 +177,13 @@ class WaveExecutor:
         try:
             while self._claims():
                 claimed = 0
-                if self.asked is None and not self.dry and self._room() > 0:
-                    self._ask(at_once=True)
-                if self.asked is not None:
-                    claimed = await self._take_up(self.asked)
+                if not self.dry and self._room() > 0:
+                    if not self.asked:
+                        self._ask(at_once=True)
+                    elif self.full:
+                        self.ledger.hurry()
+                if self.asked:
+                    claimed = await self._take_up(self.asked[0])
                 if self._room() <= 0 and time.monotonic() - helped >= HELP_S:
                     helped = time.monotonic()
                     await self.reader.run(_call_for_help)
@@ -187,16 +201,16 @@ class WaveExecutor:
                 self.dry = await self._wait_for_one(LOOK_S) and self.dry
         finally:
             self.claims_until = float("-inf")
-        if self.asked is not None:
-            await self._take_up(self.asked)
+        while self.asked:
+            await self._take_up(self.asked[0])
 
     async def _give_back_unstarted(self) -> None:
         """What was claimed and not begun, when the runner ends by an error: else it would wait for its lease to end."""
-        if self.asked is not None:
-            (claimed,) = await asyncio.gather(self.asked, return_exceptions=True)
+        answers = await asyncio.gather(*(asked.answer for asked in self.asked), return_exceptions=True)
+        for claimed in answers:
             # What went wrong with it is in the log of the ledger, and is why this runner ends.
             self.unstarted += claimed if isinstance(claimed, list) else []
-        gates = [] if self.claim is None else self.claim.gates
+        gates = [gate for asked in self.asked for gate in asked.claim.gates]
         changes = [*map(self._unstarted, self.unstarted), *map(ReleaseGate, gates)]
         await self._record_all(changes, but=(LeaseLost, DatabaseError))
 
@@ -209,23 +223,32 @@ class WaveExecutor:
         """
         return settings.MGE_RUNNER_CAPACITY - len(self.tasks) + len(self.leaving) - len(self.unstarted)
 
+    def _room_beside(self, first: FirstCalls) -> int:
+        """The same for the claim with these first calls, while others have taken atoms that nobody has taken up yet."""
+        taken = sum(len(asked.claim.taken) for asked in self.asked if asked.first is not first)
+        return self._room() - taken
+
+    def _gate_room_beside(self, first: FirstCalls) -> int:
+        taken = sum(len(asked.claim.gates) for asked in self.asked if asked.first is not first)
+        return self.gates.room() - taken
+
     def _ask(self, *, at_once: bool) -> None:
         """Queue a claim for as many as there is room for when it is written. `at_once`: nothing is worth waiting for; a claim
         that goes with a verdict waits for others as the verdict does.
         """
         self.more = False
-        self.asked_first = self._first_calls()
-        self.claim = Claim(
+        first = self._first_calls()
+        claim = Claim(
             self.owner,
-            lambda: min(self._room(), _at_once()),
+            lambda: min(self._room_beside(first), _at_once()),
             self.lease,
             settings.MGE_MAX_IN_FLIGHT,
             can_execute(),
-            self.gates.room,
-            self.asked_first.begin,
+            lambda: self._gate_room_beside(first),
+            first.begin,
             is_urgent=at_once,
         )
-        self.asked = self.ledger.submit(self.claim)
+        self.asked = (*self.asked, _Asked(claim, first, self.ledger.submit(claim)))
 
     def _first_calls(self) -> FirstCalls:
         return FirstCalls(self._known_execution, self.orchestrator.first_call)
@@ -236,7 +259,8 @@ class WaveExecutor:
 
     def _unstarted(self, claim: ClaimedAtom) -> Change[None]:
         """What gives back an atom whose work has not begun."""
-        call = self.first.calls.get(claim) or self.asked_first.calls.get(claim)
+        known = (self.first, *(asked.first for asked in self.asked))
+        call = next((first.calls[claim] for first in known if claim in first.calls), None)
         return Release(claim) if call is None else RecordUnsent(claim, call.intent.call_id)
 
     def _about_to_end(self, claim: ClaimedAtom) -> None:
@@ -247,21 +271,19 @@ class WaveExecutor:
         self.dry = False
         if not self._claims():
             return
-        if self.asked is None:
+        # One that is being written may not see this verdict.
+        if all(asked.claim.is_taken_up for asked in self.asked):
             self._ask(at_once=False)
             self.wake.set()
-        elif self.claim is None or self.claim.is_taken_up:
-            # It may not see this verdict.
-            self.more = True
 
-    async def _take_up(self, asked: asyncio.Future[list[ClaimedAtom]]) -> int:
-        """Start the work on what was claimed; how many those are."""
+    async def _take_up(self, asked: _Asked) -> int:
+        """Start the work on what the oldest claim took; how many atoms those are."""
         # Shielded: who is cancelled here must still learn what he holds.
-        claims = await asyncio.shield(asked)
-        self.asked = None
+        claims = await asyncio.shield(asked.answer)
         self.unstarted = list(claims)
-        self.first = self.asked_first
-        gates = await self._take_up_gates()
+        self.asked = self.asked[1:]
+        self.first = asked.first
+        gates = await self._take_up_gates(asked.claim)
         by_execution: dict[uuid.UUID, list[ClaimedAtom]] = {}
         for claim in claims if self.stopping else self._start_read(claims):
             by_execution.setdefault(claim.execution_id, []).append(claim)
@@ -288,14 +310,13 @@ class WaveExecutor:
             self._are_taken_up(found)
         self.worked += len(claims) + gates
         # What is left free now, nobody had work for, unless more was there than is claimed at once.
-        self.dry = self._room() > 0 and not self.more and len(claims) < _at_once()
+        self.full = len(claims) >= _at_once()
+        self.dry = self._room() > 0 and not self.more and not self.full
         return len(claims)
 
-    async def _take_up_gates(self) -> int:
-        """Start the work on the gates of the claim that was answered; how many those are."""
-        if self.claim is None:
-            return 0
-        gates, self.claim = self.claim.gates, None
+    async def _take_up_gates(self, claim: Claim) -> int:
+        """Start the work on the gates of a claim that was answered; how many those are."""
+        gates = claim.gates
         if self.stopping:
             await self._record_all([ReleaseGate(gate) for gate in gates])
             return 0
@@ -353,7 +374,7 @@ class WaveExecutor:
     async def _wait_for_one(self, longest_s: float) -> bool:
         """Wait until a task has ended, or a claim been asked for; False when neither came in time."""
         woken = True
-        if (self.tasks or self.gates.busy) and not self.ended and self.asked is None:
+        if (self.tasks or self.gates.busy) and not self.ended and not self.asked:
             # Not `asyncio.wait`: it would look at every task each time that one ends.
             try:
                 async with asyncio.timeout(longest_s):

@@ -286,11 +286,10 @@ def test_a_runner_that_is_told_to_stop_before_it_begins_sends_nothing(scratch: P
 async def _claim_and_stop(execution: Execution) -> int:
     """How many calls were intended before the runner heard that it must stop."""
     async with _claimed(execution) as executor:
-        intended = len(executor.asked_first.calls)
+        (claiming,) = executor.asked
         executor.stopping = True
-        assert executor.asked is not None
-        await executor._take_up(executor.asked)
-    return intended
+        await executor._take_up(claiming)
+    return len(claiming.first.calls)
 
 
 @asynccontextmanager
@@ -302,8 +301,7 @@ async def _claimed(execution: Execution) -> AsyncIterator[WaveExecutor]:
     await asyncio.to_thread(executor.clients.prepare, "configured")
     executor.asking.add(execution.id)
     executor._ask(at_once=True)
-    assert executor.asked is not None
-    await asyncio.shield(executor.asked)
+    await asyncio.shield(executor.asked[0].answer)
     yield executor
     await executor.ledger.close()
     await executor.reader.close()
@@ -330,8 +328,7 @@ def test_work_that_is_cancelled_before_its_first_step_leaves_no_open_call(
 async def _cancel_at_once(execution: Execution) -> None:
     async with _claimed(execution) as executor:
         await asyncio.to_thread(_cancel, execution.id)
-        assert executor.asked is not None
-        await executor._take_up(executor.asked)
+        await executor._take_up(executor.asked[0])
         assert len(executor.tasks) == 3
         for task in executor.tasks:
             task.cancel()

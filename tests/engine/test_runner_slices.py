@@ -169,7 +169,7 @@ def test_what_was_claimed_while_the_runner_was_ended_is_given_back() -> None:
         running = asyncio.create_task(executor.run())
         with held(execution):
             async with asyncio.timeout(30):
-                while executor.asked is None:  # noqa: ASYNC110  the executor tells nobody
+                while not executor.asked:  # noqa: ASYNC110  the executor tells nobody
                     await asyncio.sleep(0.01)
             running.cancel()
             await asyncio.sleep(0.05)
