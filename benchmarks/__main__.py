@@ -10,6 +10,7 @@ machine alone meanwhile.
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -54,6 +55,8 @@ def main() -> None:
             raise SystemExit("nothing has been measured yet")
         sys.stdout.write(render(kept[-1], kept[:-1]))
         return
+    # Else the measurement of one database would go on, and its site with it.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     earlier = stored()
     if options.quick:
         result = measure(["sqlite"], QUICK)

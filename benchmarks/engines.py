@@ -29,7 +29,12 @@ def found_on(engine: str, module: str, arguments: Sequence[str]) -> Iterator[dic
     with subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True) as process:
         if process.stdout is None:
             raise RuntimeError("no pipe")
-        for line in process.stdout:
-            yield json.loads(line)
+        try:
+            for line in process.stdout:
+                yield json.loads(line)
+        except BaseException:
+            # Told to stop, or nobody wants more: it takes its site along.
+            process.terminate()
+            raise
     if process.returncode:
         raise SystemExit(f"{ENGINES[engine]}: the measurement failed, see above")

@@ -205,6 +205,12 @@ VARIABLES: tuple[Variable, ...] = (
         "longest that a few changes wait for those of other atoms in flight, to be committed together; usually 4 % of what"
         " calls take, at least 5 ms",
     ),
+    Variable(
+        "MGE_PREPARED_STATEMENTS",
+        truth,
+        True,
+        "on PostgreSQL runners have the plans of their statements kept; off where a pooler between them cannot pass that on",
+    ),
     Variable("MGE_CALL_TIMEOUT_SECONDS", real(0.1, 3600), 600.0, "longest wait for one answer of the model"),
     Variable(
         "MGE_PROVIDER_BACKOFF_SECONDS",

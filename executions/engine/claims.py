@@ -205,11 +205,11 @@ class Claim(Change[list[ClaimedAtom]]):
                 atom_claimed(unit, execution, wave)
             unit.event(execution, "atom.started" if first else "atom.resumed", wave=wave, atom=key)
         if rows:
+            these, ids = dialect.among([row[0] for row in rows])
             unit.cursor.execute(
                 "UPDATE executions_atomrun SET status = 'generating', lease_owner = %s, lease_until = %s,"  # noqa: S608
-                " fence = fence + 1, not_before = NULL, started_at = COALESCE(started_at, %s)"
-                f" WHERE id IN ({dialect.marks(len(rows))})",
-                [self.owner, until, dialect.at(unit.now), *(row[0] for row in rows)],
+                f" fence = fence + 1, not_before = NULL, started_at = COALESCE(started_at, %s) WHERE id {these}",
+                [self.owner, until, dialect.at(unit.now), *ids],
             )
         return claimed
 

@@ -193,7 +193,7 @@ def _specs(cursor: CursorWrapper, graph: PlanGraph, keys: Sequence[str]) -> dict
     rows = _by_id(
         cursor,
         "SELECT key, name, description, language, entry_points, signature, contract, prompt, tests, hidden_tests,"
-        " target_path, depends_on, instructions, approval, position FROM executions_atom WHERE id IN",
+        " target_path, depends_on, instructions, approval, position FROM executions_atom WHERE id",
         [graph.nodes[key].atom_id for key in keys],
     )
     return {
@@ -231,7 +231,7 @@ def _descriptions(cursor: CursorWrapper, graph: PlanGraph, keys: Iterable[str]) 
     unknown = sorted(one for key, one in ids.items() if key not in found)
     if len(_described) > MOST_DESCRIBED:
         _described.clear()
-    rows = _by_id(cursor, "SELECT id, key, name, signature FROM executions_atom WHERE id IN", unknown)
+    rows = _by_id(cursor, "SELECT id, key, name, signature FROM executions_atom WHERE id", unknown)
     for atom_id, key, name, signature in rows:
         found[key] = _described[atom_id] = (name, signature)
     return found
@@ -244,7 +244,8 @@ def _by_id(cursor: CursorWrapper, query: str, ids: Sequence[int]) -> list[Any]:
     rows: list[Any] = []
     for start in range(0, len(ids), AT_ONCE):
         some = ids[start : start + AT_ONCE]
-        cursor.execute(f"{query} ({dialect.marks(len(some))})", some)
+        these, values = dialect.among(some)
+        cursor.execute(f"{query} {these}", values)
         rows += cursor.fetchall()
     return rows
 
@@ -275,10 +276,11 @@ def _accepted_code(cursor: CursorWrapper, execution_id: uuid.UUID, keys: set[str
     ordered = sorted(keys)
     for start in range(0, len(ordered), AT_ONCE):
         some = ordered[start : start + AT_ONCE]
+        these, values = dialect.among(some)
         cursor.execute(
             "SELECT r.key, a.code FROM executions_atomrun r JOIN executions_attempt a ON a.id = r.accepted_id"  # noqa: S608
-            f" WHERE r.execution_id = %s AND r.key IN ({dialect.marks(len(some))})",
-            [dialect.uid(execution_id), *some],
+            f" WHERE r.execution_id = %s AND r.key {these}",
+            [dialect.uid(execution_id), *values],
         )
         found.update(cursor.fetchall())
     return found

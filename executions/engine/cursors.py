@@ -2,7 +2,7 @@
 
 On SQLite Django writes `%s` anew as `?` in every statement it is given, with a regular expression; on PostgreSQL it puts
 the values into the text. Here the text of a statement stays the same, so that SQLite's driver finds the statement that it
-has compiled. Placeholders are `%s`; errors are Django's.
+has compiled; PostgreSQL keeps its plan, see `keep_plans`. Placeholders are `%s`; errors are Django's.
 """
 
 from __future__ import annotations
@@ -11,12 +11,17 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, cast
 
+from django.conf import settings
 from django.db import connection
 
 from executions.engine import dialect
 
 if TYPE_CHECKING:
     from django.db.backends.utils import CursorWrapper
+
+
+PREPARED_AFTER = 2
+"""Times that a statement is sent before it is prepared."""
 
 
 def ledger_cursor() -> CursorWrapper:
@@ -27,6 +32,23 @@ def ledger_cursor() -> CursorWrapper:
     import psycopg
 
     return cast("CursorWrapper", _Cursor(psycopg.Cursor(connection.connection)))
+
+
+def keep_plans() -> None:
+    """Have PostgreSQL keep the plans of what this thread's connection is asked again and again: to read and plan a statement
+    costs more than to carry it out where few rows are in it. Called outside of a transaction.
+
+    A plan that is kept is made when tables are small, and they grow: it must go by the indexes even where reading all
+    would be quicker then.
+    """
+    if dialect.is_sqlite() or not settings.MGE_PREPARED_STATEMENTS:
+        return
+    connection.ensure_connection()
+    raw = connection.connection
+    if raw.prepare_threshold is None:
+        with connection.wrap_database_errors:
+            raw.execute("SET enable_seqscan = off")
+        raw.prepare_threshold = PREPARED_AFTER
 
 
 class _Cursor:

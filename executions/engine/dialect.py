@@ -126,6 +126,13 @@ def marks(count: int) -> str:
     return ", ".join(["%s"] * count)
 
 
+def among(values: Sequence[Any]) -> tuple[str, list[Any]]:
+    """What follows a column that is to be one of these values, and the parameters of it. On PostgreSQL it is the same text for
+    any number of them, so that the plan of the statement can be kept.
+    """
+    return (f"IN ({marks(len(values))})", list(values)) if is_sqlite() else ("= ANY(%s)", [list(values)])
+
+
 @contextmanager
 def all_at_once() -> Iterator[None]:
     """Statements in this block are sent without waiting for the answer of the one before: on PostgreSQL each wait is a round
@@ -199,7 +206,7 @@ def _arrays(columns: Mapping[str, str]) -> str:
 
 def _execute_arrays(query: str, rows: Sequence[Sequence[Any]]) -> None:
     """One array for each column: a statement for each row costs PostgreSQL ten times as much. The arrays are sent as they
-    are; Django's own cursor would write them into the statement's text. Nothing is prepared: poolers would have to know.
+    are; Django's own cursor would write them into the statement's text.
     """
     import psycopg
 

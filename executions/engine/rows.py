@@ -284,10 +284,8 @@ class Rows:
         rows: list[Sequence[Any]] = []
         for start in range(0, len(ids), AT_ONCE):
             some = ids[start : start + AT_ONCE]
-            self._cursor.execute(
-                f"SELECT {columns} FROM {table} WHERE id IN ({dialect.marks(len(some))})",  # noqa: S608
-                [dialect.uid(one) for one in some],
-            )
+            these, values = dialect.among([dialect.uid(one) for one in some])
+            self._cursor.execute(f"SELECT {columns} FROM {table} WHERE id {these}", values)  # noqa: S608
             rows += self._cursor.fetchall()
         return rows
 

@@ -218,13 +218,14 @@ class ExecutionTransaction:
         wanted = sorted(set(ids) - self.executions.keys())
         if not wanted:
             return
+        these, values = dialect.among([dialect.uid(one) for one in wanted])
         self._cursor.execute(
             "SELECT id, masterplan_id, status, status_reason, schedule, on_dependency_failure, max_concurrency,"  # noqa: S608
             " needs_sandbox, budget_nano_usd, run_number, seq, current_wave, waves_total, atoms_total, atoms_stored,"
             " asks_people, time_limit_s, started_at, ended_at, running_since, ran_ms, deadline_at, gates_total,"
             f" {', '.join(COUNTERS)} FROM executions_execution"
-            f" WHERE id IN ({dialect.marks(len(wanted))}) ORDER BY id{dialect.for_update()}",
-            [dialect.uid(one) for one in wanted],
+            f" WHERE id {these} ORDER BY id{dialect.for_update()}",
+            values,
         )
         for row in self._cursor.fetchall():
             one = LockedExecution(
@@ -270,10 +271,11 @@ class ExecutionTransaction:
         wanted = [one for one in numbers if (execution.id, one) not in self.waves]
         for start in range(0, len(wanted), WAVES_AT_ONCE):
             some = wanted[start : start + WAVES_AT_ONCE]
+            these, values = dialect.among(some)
             self._cursor.execute(
                 "SELECT id, number, status, approval, atoms_total, atoms_succeeded, atoms_unsuccessful, started_at, ended_at"  # noqa: S608
-                f" FROM executions_wave WHERE execution_id = %s AND number IN ({dialect.marks(len(some))})",
-                [dialect.uid(execution.id), *some],
+                f" FROM executions_wave WHERE execution_id = %s AND number {these}",
+                [dialect.uid(execution.id), *values],
             )
             for row in self._cursor.fetchall():
                 self.waves[execution.id, row[1]] = LockedWave(

@@ -242,6 +242,20 @@ def test_an_urgent_change_ends_the_wait_of_all() -> None:
     assert asyncio.run(work()) == 1
 
 
+def test_a_ledger_that_is_hurried_waits_for_nothing_more() -> None:
+    execution = start(plan(*layers(2)))
+
+    async def work() -> int:
+        async with _waiting_for_company(Tell(execution.id, 1)) as (ledger, patient):
+            assert not patient.done()
+            ledger.hurry()
+            await patient
+            return ledger.transactions
+
+    assert asyncio.run(work()) == 1
+    assert _told(execution) == [1]
+
+
 def test_what_still_waits_for_company_is_written_when_the_ledger_closes() -> None:
     execution = start(plan(*layers(2)))
 

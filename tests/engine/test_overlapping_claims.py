@@ -75,7 +75,9 @@ class _Runner:
 def _two_ended_one_after_the_other(model: ModelInProcess, runner: _Runner) -> None:
     """The first verdict is being written with a claim, and waits; the second has come since."""
     model.let_through(1)
-    wait_for(lambda: runner.taken_up() == [True], "the claim that goes with the first verdict is being written")
+    wait_for(
+        lambda: runner.taken_up() == [True], "the claim that goes with the first verdict is being written"
+    )
     model.let_through(1)
     wait_for(lambda: runner.taken_up() == [True, False], "another goes with the second verdict")
 

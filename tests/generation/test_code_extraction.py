@@ -7,8 +7,9 @@ import contextlib
 import textwrap
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
+from markdown_it import MarkdownIt
 
 from executions.generation.blocks import MAX_MENDS, Block, blocks_of
 from executions.generation.extraction import NoCode, extract
@@ -243,6 +244,52 @@ def test_code_that_parses_and_shows_no_fence_at_the_margin_survives_the_round_tr
     except SyntaxError:
         return
     assert extract(f"Here:\n\n```python\n{code}```\n").code == code
+
+
+_PROSE = [
+    "Here it is:",
+    "",
+    "a ``` b",
+    "x",
+    "- item",
+    "    y = 1",
+    "===",
+    "1. a",
+    "> q",
+    "é",
+    "~~~",
+    "```",
+    "``` a",
+    "\t```",
+]
+_OPENING = ["```python", "```", "```py ", "  ```python", "````python", '```python title="a`b"', "```a&amp;b"]
+_BODY = ["def f():", "    return 1", "", "~~~", "- a", "   ```", "```py", "# ```", "\ty"]
+
+
+@given(
+    st.lists(st.sampled_from(_PROSE), max_size=3),
+    st.sampled_from(_OPENING),
+    st.lists(st.sampled_from(_BODY), max_size=4),
+    st.sampled_from(["```", "``` ", "```\t", "````", "  ```", "``` x", "~~~"]),
+    st.lists(st.sampled_from(_PROSE), max_size=3),
+)
+@example(["Here it is:", ""], "```python", ["def f():", "    return 1"], "```", ["", "x"])
+@example([], "```", [], "```", [])
+@example(["- item"], "```python", ["def f():"], "```", [])
+def test_blocks_are_where_commonmark_sees_them(
+    before: list[str], opening: str, body: list[str], closing: str, after: list[str]
+) -> None:
+    text = "\n".join([*before, opening, *body, closing, *after])
+
+    found = blocks_of(text, complete=lambda _: True)
+
+    # As everywhere here without HTML blocks; the same rules read by the library alone.
+    tokens = MarkdownIt("commonmark").disable(["html_block"]).parse(text)
+    assert [(one.content, [one.first_line, one.end_line], one.fenced) for one in found] == [
+        (token.content, token.map, token.type == "fence")
+        for token in tokens
+        if token.type in ("fence", "code_block")
+    ]
 
 
 def test_an_answer_made_of_fences_is_read_without_trying_every_pair() -> None:
