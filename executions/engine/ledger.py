@@ -193,7 +193,12 @@ class Ledger:
                 entry.change.taken_up()
             if any(entry.change.last for entry in news):
                 # What was queued before they knew is still written with them, however much it is.
-                batch += inbox.take()
+                for entry in inbox.take():
+                    if entry.change.last:
+                        # One claim in a batch: written again, two of one owner could answer with the same atom.
+                        inbox.put(entry, urgent=True)
+                    else:
+                        batch.append(entry)
         batch.sort(key=lambda entry: entry.change.last)
         return batch
 
