@@ -16,16 +16,14 @@ from executions.states import EXECUTION_ENDED, ExecutionStatus
 RESTING = EXECUTION_ENDED | {ExecutionStatus.PAUSED}
 
 
-class RunnerThread:
-    """`with RunnerThread(execution): …` works until the execution rests; leaving the block waits for that.
+class InThread:
+    """`with` one of its kind: `run` works in a thread of its own, leaving the block waits for its end.
 
-    A failure of the runner is raised where the block ends.
+    A failure of it is raised where the block ends.
     """
 
-    def __init__(self, execution: Execution) -> None:
-        self._id: uuid.UUID = execution.id
+    def __init__(self) -> None:
         self._error: BaseException | None = None
-        self._left = threading.Event()
         self._thread = threading.Thread(target=self._work, name="runner")
 
     def __enter__(self) -> Self:
@@ -38,15 +36,29 @@ class RunnerThread:
         if self._error is not None:
             raise self._error
 
+    def run(self) -> None:
+        raise TypeError(f"{type(self).__name__} does nothing")
+
     def _work(self) -> None:
         try:
-            while Execution.objects.get(pk=self._id).status not in RESTING:
-                run_slice()
-                reconcile()
+            self.run()
         except BaseException as error:  # noqa: BLE001  raised again in the test's own thread
             self._error = error
         finally:
             connection.close()
+
+
+class RunnerThread(InThread):
+    """`with RunnerThread(execution): …` works until the execution rests; leaving the block waits for that."""
+
+    def __init__(self, execution: Execution) -> None:
+        super().__init__()
+        self._id: uuid.UUID = execution.id
+
+    def run(self) -> None:
+        while Execution.objects.get(pk=self._id).status not in RESTING:
+            run_slice()
+            reconcile()
 
 
 def run_to_rest(execution: Execution) -> Execution:

@@ -8,7 +8,7 @@ import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import pytest
 from django.db import DatabaseError, connection
@@ -293,6 +293,40 @@ def test_a_claim_sees_what_the_verdicts_of_its_own_batch_have_freed() -> None:
             return [claim.key for claim in await claimed], ledger.transactions
 
     assert asyncio.run(work()) == (["a2.0"], 1)
+
+
+@dataclass(frozen=True, slots=True)
+class TellLast(Tell):
+    """Append one event after all others of the batch, and do something when it is taken up."""
+
+    last: ClassVar[bool] = True
+    then: Callable[[], None] = lambda: None
+
+    def taken_up(self) -> None:
+        self.then()
+
+
+def test_there_are_never_two_claims_in_a_batch() -> None:
+    execution = start(plan(*layers(2)))
+
+    async def work() -> int:
+        loop = asyncio.get_running_loop()
+        async with _ledger() as ledger, asyncio.timeout(30):
+            others: list[asyncio.Future[int]] = []
+
+            async def more() -> None:
+                others.extend(map(ledger.submit, (Tell(execution.id, 1), TellLast(execution.id, 3))))
+
+            def ask_for_more() -> None:
+                # From the ledger's thread, which then takes what has come until it knew of the first.
+                asyncio.run_coroutine_threadsafe(more(), loop).result(30)
+
+            await ledger.record(TellLast(execution.id, 2, ask_for_more))
+            await asyncio.gather(*others)
+            return ledger.transactions
+
+    assert asyncio.run(work()) == 2
+    assert _told(execution) == [1, 2, 3]
 
 
 def test_what_a_cancelled_waiter_had_queued_is_written_all_the_same() -> None:

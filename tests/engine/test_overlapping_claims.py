@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import pytest
-from django.db import connection
 
 from executions.engine.owners import owner_name
 from executions.engine.wave_executor import WaveExecutor
@@ -17,32 +15,33 @@ from executions.models import AtomRun, Call, Execution
 from tests.engine.by_hand import assert_all_ended, assert_counters_equal_rows, events, held, start
 from tests.engine.committed import transactional_db  # noqa: F401  a fixture
 from tests.engine.model_in_process import ModelInProcess, asked
+from tests.engine.runner_thread import InThread
 from tests.plans import layers, plan
 from tests.product import wait_for
 
 pytestmark = pytest.mark.usefixtures("transactional_db")
 
 
-class _Runner:
-    """`with _Runner() as runner:` works one slice in a thread; `runner.executor` can be looked at."""
+class _Runner(InThread):
+    """`with _Runner() as runner:` works one slice; `runner.executor` can be looked at."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.executor: WaveExecutor | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._running: asyncio.Task[int] | None = None
-        self._error: BaseException | None = None
-        self._thread = threading.Thread(target=self._work, name="runner")
 
-    def __enter__(self) -> Self:
-        self._thread.start()
-        wait_for(lambda: self.executor is not None, "the runner is there")
-        return self
+    def run(self) -> None:
+        asyncio.run(self._slice())
 
-    def __exit__(self, *_: object) -> None:
-        self._thread.join(timeout=60)
-        assert not self._thread.is_alive(), "the runner does not end"
-        if self._error is not None:
-            raise self._error
+    async def _slice(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        executor = WaveExecutor(owner_name(), timedelta(seconds=30))
+        self._running = asyncio.create_task(executor.run())
+        self.executor = executor
+        await asyncio.wait([self._running])
+        if not self._running.cancelled():
+            self._running.result()
 
     def taken_up(self) -> list[bool]:
         """Of each claim on its way: whether the ledger is writing it."""
@@ -53,23 +52,6 @@ class _Runner:
         assert self._loop is not None
         assert self._running is not None
         self._loop.call_soon_threadsafe(self._running.cancel)
-
-    def _work(self) -> None:
-        async def run() -> None:
-            self._loop = asyncio.get_running_loop()
-            executor = WaveExecutor(owner_name(), timedelta(seconds=30))
-            self._running = asyncio.create_task(executor.run())
-            self.executor = executor
-            await asyncio.wait([self._running])
-            if not self._running.cancelled():
-                self._running.result()
-
-        try:
-            asyncio.run(run())
-        except BaseException as error:  # noqa: BLE001  raised again in the test's own thread
-            self._error = error
-        finally:
-            connection.close()
 
 
 def _two_ended_one_after_the_other(model: ModelInProcess, runner: _Runner) -> None:
