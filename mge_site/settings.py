@@ -139,6 +139,11 @@ def _database() -> dict[str, Any]:
         database["CONN_MAX_AGE"] = 0
         database["CONN_HEALTH_CHECKS"] = True
         database["OPTIONS"] = _over_a_network(database.get("OPTIONS", {}))
+        if database["OPTIONS"].get("pool"):
+            # Runners set their connection up for themselves and heal it; from a pool others would get it as they left it.
+            raise BadSetting(
+                "DATABASE_URL: pool is not supported; each process keeps the connections it needs"
+            )
     else:
         raise BadSetting("DATABASE_URL: only postgres:// and sqlite:// are supported")
     return database

@@ -112,16 +112,17 @@ class Claim(Change[list[ClaimedAtom]]):
 
     def execution_ids(self, cursor: CursorWrapper) -> Iterable[uuid.UUID]:
         dialect.one_at_a_time(cursor, dialect.CLAIM_LOCK)
+        now, time = dialect.sql_now(cursor)
         cursor.execute(
-            "SELECT e.id FROM executions_execution e WHERE e.status IN ('pending', 'running')"
+            "SELECT e.id FROM executions_execution e WHERE e.status IN ('pending', 'running')"  # noqa: S608
             " AND e.atoms_stored = e.atoms_total AND (e.needs_sandbox = %s OR %s)"
             # Not EXISTS: with an order both databases go by the index of what is claimable, not through all atoms.
             " AND (e.status = 'pending' OR e.gates_due > 0"
             " OR (SELECT r.position FROM executions_atomrun r WHERE r.execution_id = e.id"
-            " AND r.status = 'ready' AND (r.not_before IS NULL OR r.not_before <= %s)"
+            f" AND r.status = 'ready' AND (r.not_before IS NULL OR r.not_before <= {now})"
             " ORDER BY r.chain DESC, r.position LIMIT 1) IS NOT NULL)"
             " ORDER BY e.created_at",
-            [False, self.can_execute, dialect.at(dialect.now(cursor))],
+            [False, self.can_execute, *time],
         )
         found = [dialect.to_uuid(row[0]) for row in cursor.fetchall()]
         if len(found) > MOST_EXECUTIONS:

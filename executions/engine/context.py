@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from django.conf import settings
 
 from executions.engine import dialect
+from executions.engine.accepted_code import accepted_code
 from executions.engine.answer_cache import KnownAnswer, with_cache
 from executions.engine.cached_rows import CachePlace, scopes_of
 from executions.engine.claims import ClaimedAtom
@@ -158,7 +159,7 @@ def load_atoms(
     ancestors = {claim.key: _builds_on(execution, graph, claim.key) for claim in claims}
     direct = {one for claim in claims for one in specs[claim.key].depends_on}
     wanted = direct.union(*ancestors.values())
-    code = _accepted_code(cursor, execution.id, wanted)
+    code = accepted_code(cursor, execution.id, wanted)
     described = _descriptions(cursor, graph, direct)
     tried = _tried([claim for claim in claims if claim.attempts or claim.fence > 1])
     contexts = []
@@ -269,21 +270,6 @@ def atom_spec(atom: Atom) -> AtomSpec:
         approval=atom.approval,
         position=atom.position,
     )
-
-
-def _accepted_code(cursor: CursorWrapper, execution_id: uuid.UUID, keys: set[str]) -> dict[str, str]:
-    found: dict[str, str] = {}
-    ordered = sorted(keys)
-    for start in range(0, len(ordered), AT_ONCE):
-        some = ordered[start : start + AT_ONCE]
-        these, values = dialect.among(some)
-        cursor.execute(
-            "SELECT r.key, a.code FROM executions_atomrun r JOIN executions_attempt a ON a.id = r.accepted_id"  # noqa: S608
-            f" WHERE r.execution_id = %s AND r.key {these}",
-            [dialect.uid(execution_id), *values],
-        )
-        found.update(cursor.fetchall())
-    return found
 
 
 def _files(

@@ -7,12 +7,14 @@ has compiled; PostgreSQL keeps its plan, see `keep_plans`. Placeholders are `%s`
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, cast
 
 from django.conf import settings
-from django.db import connection
+from django.db import DatabaseError, OperationalError, connection
 
 from executions.engine import dialect
 
@@ -34,21 +36,53 @@ def ledger_cursor() -> CursorWrapper:
     return cast("CursorWrapper", _Cursor(psycopg.Cursor(connection.connection)))
 
 
+_PLANNED_BY_INDEXES = (
+    "SET enable_seqscan = off",
+    "SET enable_bitmapscan = off",
+    "SET enable_hashjoin = off",
+    "SET enable_mergejoin = off",
+    "SET plan_cache_mode = force_generic_plan",
+)
+_LOST_PLANS = frozenset({"0A000", "26000", "42P05"})
+"""SQLSTATE of: a result of another form than the plan's, a statement that is not there, one that is there already."""
+_kept = threading.local()
+
+
 def keep_plans() -> None:
     """Have PostgreSQL keep the plans of what this thread's connection is asked again and again: to read and plan a statement
     costs more than to carry it out where few rows are in it. Called outside of a transaction.
 
-    A plan that is kept is made when tables are small, and they grow: it must go by the indexes even where reading all
-    would be quicker then.
+    A plan that is kept is made when tables are small, or nobody has counted their rows, and they grow: row by row through
+    the indexes is what stays right, even where reading all would be quicker at first. A scan of an index, unlike that of a
+    bitmap, also notes which of its entries are dead, so that the next one need not look at their rows.
     """
     if dialect.is_sqlite() or not settings.MGE_PREPARED_STATEMENTS:
         return
+    from psycopg.types.numeric import Int8Dumper
+
     connection.ensure_connection()
     raw = connection.connection
-    if raw.prepare_threshold is None:
+    if getattr(_kept, "connection", None) is not raw:
         with connection.wrap_database_errors:
-            raw.execute("SET enable_seqscan = off")
+            raw.execute(";".join(_PLANNED_BY_INDEXES))
+        # A plan belongs to the types of its values, too: a number is of one type, however large it is.
+        raw.adapters.register_dumper(int, Int8Dumper)
         raw.prepare_threshold = PREPARED_AFTER
+        _kept.connection = raw
+
+
+@contextmanager
+def lost_plans_as_lost_connection() -> Iterator[None]:
+    """Raises OperationalError for a statement that failed for its kept plan alone, as one may after a migration: on a new
+    connection it is planned anew.
+    """
+    try:
+        yield
+    except DatabaseError as error:
+        state = getattr(error.__cause__, "sqlstate", None)
+        if state in _LOST_PLANS:
+            raise OperationalError(f"a kept plan is of no use any more (SQLSTATE {state})") from error
+        raise
 
 
 class _Cursor:

@@ -92,13 +92,22 @@ def load(value: Any) -> Any:
     return json.loads(value) if isinstance(value, str) else value
 
 
-def for_update() -> str:
-    """Row locks; SQLite's IMMEDIATE transaction holds the whole database already."""
-    return "" if is_sqlite() else " FOR UPDATE"
+def locked(cursor: CursorWrapper, query: str, parameters: Sequence[Any]) -> list[Sequence[Any]]:
+    """Rows of a query, locked for this transaction; the last column of each is the database's time when they were."""
+    if is_sqlite():
+        # Its IMMEDIATE transaction holds the whole database already.
+        cursor.execute(query, parameters)
+        return [(*row, now(cursor)) for row in cursor.fetchall()]
+    cursor.execute(
+        f"WITH found AS MATERIALIZED ({query} FOR UPDATE) SELECT found.*, clock_timestamp() FROM found",  # noqa: S608
+        parameters,
+    )
+    rows: list[Sequence[Any]] = cursor.fetchall()
+    return rows
 
 
 def for_update_of_free_rows() -> str:
-    """The same for a subquery that leaves out the rows which somebody else has locked now."""
+    """Row locks, for a subquery that leaves out the rows which somebody else has locked now."""
     return "" if is_sqlite() else " FOR UPDATE SKIP LOCKED"
 
 
@@ -120,6 +129,11 @@ def now(cursor: CursorWrapper) -> datetime:
     cursor.execute("SELECT clock_timestamp()")
     value: datetime = cursor.fetchone()[0]
     return value
+
+
+def sql_now(cursor: CursorWrapper) -> tuple[str, list[Any]]:
+    """The same as an expression of SQL, and its parameters."""
+    return ("%s", [at(now(cursor))]) if is_sqlite() else ("statement_timestamp()", [])
 
 
 def marks(count: int) -> str:
@@ -160,7 +174,7 @@ def insert_many(
     if is_sqlite():
         cursor.executemany(f"{into} VALUES ({marks(len(columns))}) {more}", rows)
     else:
-        _execute_arrays(f"{into} SELECT * FROM unnest({_arrays(columns)}) {more}", rows)  # noqa: S608
+        _execute_from(f"{into} SELECT * FROM {{rows}} {more}", columns, rows)  # noqa: S608
 
 
 def update_many(
@@ -175,45 +189,78 @@ def update_many(
         cursor.executemany(f"UPDATE {table} SET {values} WHERE {identity} = %s", rows)  # noqa: S608
     else:
         values = ", ".join(f"{name} = v.{name}" for name in changed)
-        _execute_arrays(
-            f"UPDATE {table} t SET {values} FROM unnest({_arrays(columns)}) AS v({', '.join(columns)})"  # noqa: S608
-            f" WHERE t.{identity} = v.{identity}",
+        _execute_from(
+            f"UPDATE {table} t SET {values} FROM {{rows}} WHERE t.{identity} = v.{identity}",  # noqa: S608
+            columns,
             rows,
         )
 
 
-def each(
-    cursor: CursorWrapper, update: str, where: str, names: Mapping[str, str], rows: Sequence[Sequence[Any]]
+def each_atom_named(
+    cursor: CursorWrapper, changes: str, names: Mapping[str, str], rows: Sequence[Sequence[Any]]
 ) -> None:
-    """Do an update for each row of values, in one statement. `update` and `where` name the values in braces; `names`:
-    PostgreSQL's type by name, none of them that of a column. No row of the table may meet the condition of two rows of values.
+    """Change an atom run for each row of values, in one statement. `changes` names the values in braces; `names`: PostgreSQL's
+    type by name, none of them that of a column; `execution` and `named` say which atom run it is. None of them twice.
     """
     if not rows:
         return
+    update = f"UPDATE executions_atomrun SET {changes}"  # noqa: S608
     if is_sqlite():
-        sql = f"{update} WHERE {where}".format_map(
-            {name: f"?{place}" for place, name in enumerate(names, start=1)}
-        )
-        cursor.executemany(sql, rows)
+        sql = f"{update} WHERE execution_id = {{execution}} AND key = {{named}}"
+        cursor.executemany(sql.format_map({name: f"?{at}" for at, name in enumerate(names, start=1)}), rows)
     else:
-        sql = f"{update} FROM unnest({_arrays(names)}) AS v({', '.join(names)}) WHERE {where}"
-        _execute_arrays(sql.format_map({name: f"v.{name}" for name in names}), rows)
+        _execute_from(
+            update.format_map({name: f"v.{name}" for name in names})
+            + f" FROM {{rows}}, LATERAL ({_by_key('id, key', 'v.execution', 'v.named')}) f"
+            " WHERE executions_atomrun.id = f.id AND f.key = v.named",
+            names,
+            rows,
+        )
 
 
-def _arrays(columns: Mapping[str, str]) -> str:
-    return ", ".join(f"%b::{kind}[]" for kind in columns.values())
+def atoms_named(execution_id: uuid.UUID, keys: Sequence[str]) -> tuple[str, list[Any]]:
+    """For FROM: `r`, the atom runs of an execution with these keys; and the parameters of it."""
+    if is_sqlite():
+        return (
+            f"(SELECT * FROM executions_atomrun WHERE execution_id = %s AND key IN ({marks(len(keys))})) r",  # noqa: S608
+            [uid(execution_id), *keys],
+        )
+    return (
+        "unnest(%s::text[]) AS w(named), LATERAL"  # noqa: S608
+        f" (SELECT * FROM ({_by_key('*', '%s', 'w.named')}) f WHERE f.key = w.named) r",
+        [list(keys), uid(execution_id)],
+    )
 
 
-def _execute_arrays(query: str, rows: Sequence[Sequence[Any]]) -> None:
-    """One array for each column: a statement for each row costs PostgreSQL ten times as much. The arrays are sent as they
-    are; Django's own cursor would write them into the statement's text.
+def _by_key(columns: str, execution: str, key: str) -> str:
+    """The first atom run of an execution whose key is this one or comes after it.
+
+    PostgreSQL may never have counted the rows, or have seen many small executions before a large one: asked for one of just
+    this key it may as well go through all of the execution, by the index of its waves. Asked for them in order, by this one.
+    """
+    return (
+        f"SELECT {columns} FROM executions_atomrun WHERE execution_id = {execution} AND key >= {key}"  # noqa: S608
+        " ORDER BY key LIMIT 1"
+    )
+
+
+def _execute_from(query: str, columns: Mapping[str, str], rows: Sequence[Sequence[Any]]) -> None:
+    """Execute on PostgreSQL what names the rows as `{rows}`, there `v`. One array for each column: a statement for each row costs
+    ten times as much, and the text is the same for any number of them. The arrays are sent as they are; Django's own cursor
+    would write them into the statement's text.
     """
     import psycopg
 
     connection.ensure_connection()
     with connection.wrap_database_errors:
         arrays = [list(column) for column in zip(*rows, strict=True)]
-        psycopg.Cursor(connection.connection).execute(query, arrays)
+        psycopg.Cursor(connection.connection).execute(_from_arrays(query, tuple(columns.items())), arrays)
+
+
+@lru_cache(maxsize=256)
+def _from_arrays(query: str, columns: Sequence[tuple[str, str]]) -> str:
+    arrays = ", ".join(f"%b::{kind}[]" for _, kind in columns)
+    return query.format(rows=f"unnest({arrays}) AS v({', '.join(name for name, _ in columns)})")
 
 
 def text(value: str) -> str:

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 from django.db import InterfaceError, OperationalError, connection, transaction
 
-from executions.engine.cursors import keep_plans, ledger_cursor
+from executions.engine.cursors import keep_plans, ledger_cursor, lost_plans_as_lost_connection
 from executions.engine.inbox import Inbox
 from executions.engine.rows import Touched
 from executions.engine.transaction import ExecutionTransaction
@@ -233,7 +233,7 @@ class Ledger:
     def _apply(self, batch: Sequence[_Entry], *, again: bool) -> None:
         changes = [entry.change for entry in batch]
         keep_plans()
-        with transaction.atomic():
+        with lost_plans_as_lost_connection(), transaction.atomic():
             answers = write_changes(ledger_cursor(), changes, again=again)
             for entry, (outcome, refusal) in zip(batch, answers, strict=True):
                 entry.outcome, entry.error = outcome, refusal

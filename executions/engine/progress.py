@@ -273,7 +273,7 @@ def _free_dependents(unit: ExecutionTransaction, execution: LockedExecution) -> 
         waited_for.update(dependents_of(execution.masterplan_id, key))
     # Where nobody need be asked first, what waits for nothing any more is opened in the same statement.
     opens = execution.schedule == "flow" and not execution.asks_people
-    _wait_for_less(unit, execution, waited_for, opens=opens)
+    wait_for_less(unit, execution, waited_for, opens=opens)
     dependents = sorted(waited_for)
     if execution.schedule == "flow" and not opens:
         for start in range(0, len(dependents), _AT_ONCE):
@@ -288,16 +288,15 @@ def _free_dependents(unit: ExecutionTransaction, execution: LockedExecution) -> 
         revive_blocked(unit, execution)
 
 
-def _wait_for_less(
+def wait_for_less(
     unit: ExecutionTransaction, execution: LockedExecution, waited_for: Mapping[str, int], *, opens: bool
 ) -> None:
     """`waited_for`: by atom, how many of its dependencies have been satisfied."""
-    dialect.each(
+    dialect.each_atom_named(
         unit.cursor,
-        "UPDATE executions_atomrun SET status = CASE WHEN {opens} AND status = 'pending' AND unmet <= {count} THEN 'ready'"
+        "status = CASE WHEN {opens} AND status = 'pending' AND unmet <= {count} THEN 'ready'"
         " ELSE status END, unmet = CASE WHEN unmet > {count} THEN unmet - {count} ELSE 0 END",
-        "execution_id = {execution} AND key = {dependent}",
-        {"opens": "boolean", "count": "int", "execution": "uuid", "dependent": "text"},
+        {"opens": "boolean", "count": "int", "execution": "uuid", "named": "text"},
         [(opens, count, dialect.uid(execution.id), key) for key, count in sorted(waited_for.items())],
     )
 

@@ -6,14 +6,11 @@ the same time: here, under the execution's lock, the second of them sees the fir
 
 from __future__ import annotations
 
-from executions.engine import dialect
+from executions.engine.accepted_code import accepted_code
 from executions.engine.plan_graph import plan_graph
 from executions.engine.transaction import ExecutionTransaction, LockedExecution
 from executions.findings import Finding, Severity
 from executions.planning.assembly import AssemblyConflict, assemble
-
-AT_ONCE = 500
-"""Atoms named in one statement."""
 
 
 def misfit(unit: ExecutionTransaction, execution: LockedExecution, key: str, code: str) -> Finding | None:
@@ -21,15 +18,7 @@ def misfit(unit: ExecutionTransaction, execution: LockedExecution, key: str, cod
     graph = plan_graph(execution.masterplan_id)
     path = graph.nodes[key].target_path
     others = [one for one in graph.sharing.get(path, ()) if one != key]
-    accepted = {key: code}
-    for start in range(0, len(others), AT_ONCE):
-        some = others[start : start + AT_ONCE]
-        unit.cursor.execute(
-            "SELECT r.key, a.code FROM executions_atomrun r JOIN executions_attempt a ON a.id = r.accepted_id"  # noqa: S608
-            f" WHERE r.execution_id = %s AND r.key IN ({dialect.marks(len(some))})",
-            [dialect.uid(execution.id), *some],
-        )
-        accepted.update(unit.cursor.fetchall())
+    accepted = {**accepted_code(unit.cursor, execution.id, others), key: code}
     if len(accepted) == 1:
         return None
     parts = [(one, accepted[one]) for one in graph.sharing[path] if one in accepted]

@@ -194,11 +194,11 @@ class Tallies:
         """What the attempts before asked for is in their rows: one look for each execution, whatever the number of retries."""
         for execution_id in {one[0] for one in self._retries}:
             keys = sorted({atom for owner, atom, _, _ in self._retries if owner == execution_id})
+            named, values = dialect.atoms_named(execution_id, keys)
             cursor.execute(
-                "SELECT r.key, a.number, a.rung FROM executions_atomrun r JOIN executions_attempt a"  # noqa: S608
-                " ON a.atom_run_id = r.id AND a.generation = r.generation AND a.kind = 'model'"
-                f" WHERE r.execution_id = %s AND r.key IN ({dialect.marks(len(keys))})",
-                [dialect.uid(execution_id), *keys],
+                f"SELECT r.key, a.number, a.rung FROM {named} JOIN executions_attempt a"  # noqa: S608
+                " ON a.atom_run_id = r.id AND a.generation = r.generation AND a.kind = 'model'",
+                values,
             )
             asked = {
                 (key, number): dialect.load(rung)["temperature"] for key, number, rung in cursor.fetchall()

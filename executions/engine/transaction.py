@@ -20,7 +20,7 @@ from executions.engine import dialect
 from executions.engine.cached_rows import CacheWrites
 from executions.engine.rows import Rows
 from executions.engine.tallies import Tallies
-from executions.engine.wake_up import announce
+from executions.engine.wake_up import announcing
 from executions.states import EXECUTION_ENDED, ExecutionStatus, WaveStatus, WrongState, may_follow
 
 if TYPE_CHECKING:
@@ -219,15 +219,16 @@ class ExecutionTransaction:
         if not wanted:
             return
         these, values = dialect.among([dialect.uid(one) for one in wanted])
-        self._cursor.execute(
+        rows = dialect.locked(
+            self._cursor,
             "SELECT id, masterplan_id, status, status_reason, schedule, on_dependency_failure, max_concurrency,"  # noqa: S608
             " needs_sandbox, budget_nano_usd, run_number, seq, current_wave, waves_total, atoms_total, atoms_stored,"
             " asks_people, time_limit_s, started_at, ended_at, running_since, ran_ms, deadline_at, gates_total,"
             f" {', '.join(COUNTERS)} FROM executions_execution"
-            f" WHERE id {these} ORDER BY id{dialect.for_update()}",
+            f" WHERE id {these} ORDER BY id",
             values,
         )
-        for row in self._cursor.fetchall():
+        for row in rows:
             one = LockedExecution(
                 id=dialect.to_uuid(row[0]),
                 masterplan_id=dialect.to_uuid(row[1]),
@@ -252,11 +253,11 @@ class ExecutionTransaction:
                 ran_ms=row[20],
                 deadline_at=dialect.to_time(row[21]),
                 gates_total=row[22],
-                counters=dict(zip(COUNTERS, row[23:], strict=True)),
+                counters=dict(zip(COUNTERS, row[23:-1], strict=True)),
             )
             self.executions[one.id] = one
         # Whoever held the rows wrote later than this transaction began: times follow the order of the events.
-        self.now = dialect.now(self._cursor)
+        self.now = rows[-1][-1] if rows else dialect.now(self._cursor)
 
     def wave(self, execution: LockedExecution, number: int) -> LockedWave:
         """A wave of a locked execution, read once per transaction."""
@@ -368,15 +369,15 @@ class ExecutionTransaction:
         )
 
     def flush(self) -> None:
-        """Write rows, waves, executions, events, cached answers and tallies; called once, before the commit."""
+        """Write rows, waves, executions, events, cached answers and tallies, and have those who tail events woken by the commit.
+        Called once, before it.
+        """
         self.catch_up()
         with dialect.all_at_once():
             self.write_waves()
             self._write_executions()
             dialect.insert_many(self._cursor, "executions_event", _EVENT_COLUMNS, self._events)
             self.cached.write(self._cursor, self.now)
-            if any(one.changed for one in self.executions.values()):
-                announce(self._cursor)
             self._tallies.write(self._cursor, self.executions)
 
     def _write_executions(self) -> None:
@@ -386,7 +387,7 @@ class ExecutionTransaction:
                     "UPDATE executions_execution SET status = %s, status_reason = %s, run_number = %s, seq = %s,"  # noqa: S608
                     " current_wave = %s, atoms_stored = %s, started_at = %s, ended_at = %s, running_since = %s, ran_ms = %s,"
                     " deadline_at = %s, "
-                    f"{', '.join(f'{name} = %s' for name in COUNTERS)} WHERE id = %s",
+                    f"{', '.join(f'{name} = %s' for name in COUNTERS)} WHERE id = %s{announcing()}",
                     [
                         one.status.value,
                         one.status_reason,

@@ -47,6 +47,10 @@ CLAIMED_AT_ONCE = 32
 """Atoms taken by one claim on SQLite: their calls are on the way while the next ones are claimed. On PostgreSQL a claim takes
 all there is room for: a lock and a dozen round trips for each make small ones slower where calls are short.
 """
+MOST_ASKED = 3
+"""Claims on their way: one that is being written, one for what has ended since, one that was answered. More would hold atoms
+that nobody works on while the oldest is taken up.
+"""
 LOOK_S = 0.5
 """How often a runner looks for commands of people, and for work when it has room."""
 HELP_S = 1.0
@@ -72,6 +76,13 @@ class _Asked:
     first: FirstCalls
     """What it reads and intends of its atoms."""
     answer: asyncio.Future[list[ClaimedAtom]]
+    rooms: list[int]
+    """How much room there was whenever it was written."""
+
+    @property
+    def left_room(self) -> bool:
+        """Whether it would have taken more. One that was told of no room has not looked."""
+        return len(self.claim.taken) < self.rooms[-1] if self.rooms else False
 
 
 @dataclass(slots=True)
@@ -176,25 +187,25 @@ class WaveExecutor:
         self.claims_until = deadline
         try:
             while self._claims():
-                claimed = 0
                 if not self.dry and self._room() > 0:
                     if not self.asked:
                         self._ask(at_once=True)
                     elif self.full:
                         self.ledger.hurry()
                 if self.asked:
-                    claimed = await self._take_up(self.asked[0])
+                    await self._take_up(self.asked[0])
                 if self._room() <= 0 and time.monotonic() - helped >= HELP_S:
                     helped = time.monotonic()
                     await self.reader.run(_call_for_help)
-                if not self.tasks and not self.gates.busy and not claimed:
+                if not self.dry and self._room() > 0:
+                    await self._look_at_ended()
+                    continue
+                if not (self.tasks or self.gates.busy or self.asked):
                     wait = await self.reader.run(_next_work_in)
                     if wait is None:
                         return
                     await asyncio.sleep(min(wait, LOOK_S))
                     self.dry = False
-                    continue
-                if claimed and not self.dry and self._room() > 0:
                     continue
                 # Never longer: a full runner must notice, too, that its node is told to stop; one with room that others
                 # have made work ready.
@@ -219,9 +230,11 @@ class WaveExecutor:
 
     def _room(self) -> int:
         """How many more may be worked on here, without those whose end is being written. The ledger asks, from its thread: an
-        atom that is just being begun may be counted twice, never not at all.
+        atom that is just being begun or has just ended may be counted twice, never not at all. So what it leaves is read
+        before what it enters.
         """
-        return settings.MGE_RUNNER_CAPACITY - len(self.tasks) + len(self.leaving) - len(self.unstarted)
+        unstarted, tasks, leaving = len(self.unstarted), len(self.tasks), len(self.leaving)
+        return settings.MGE_RUNNER_CAPACITY - unstarted - tasks + leaving
 
     def _room_beside(self, first: FirstCalls) -> int:
         """The same for the claim with these first calls, while others have taken atoms that nobody has taken up yet."""
@@ -238,9 +251,15 @@ class WaveExecutor:
         """
         self.more = False
         first = self._first_calls()
+        rooms: list[int] = []
+
+        def room() -> int:
+            rooms.append(min(self._room_beside(first), _at_once()))
+            return rooms[-1]
+
         claim = Claim(
             self.owner,
-            lambda: min(self._room_beside(first), _at_once()),
+            room,
             self.lease,
             settings.MGE_MAX_IN_FLIGHT,
             can_execute(),
@@ -248,7 +267,7 @@ class WaveExecutor:
             first.begin,
             is_urgent=at_once,
         )
-        self.asked = (*self.asked, _Asked(claim, first, self.ledger.submit(claim)))
+        self.asked = (*self.asked, _Asked(claim, first, self.ledger.submit(claim), rooms))
 
     def _first_calls(self) -> FirstCalls:
         return FirstCalls(self._known_execution, self.orchestrator.first_call)
@@ -272,18 +291,23 @@ class WaveExecutor:
         if not self._claims():
             return
         # One that is being written may not see this verdict.
-        if all(asked.claim.is_taken_up for asked in self.asked):
+        if len(self.asked) < MOST_ASKED and all(asked.claim.is_taken_up for asked in self.asked):
             self._ask(at_once=False)
             self.wake.set()
 
-    async def _take_up(self, asked: _Asked) -> int:
-        """Start the work on what the oldest claim took; how many atoms those are."""
+    async def _take_up(self, asked: _Asked) -> None:
+        """Start the work on what the oldest claim took."""
         # Shielded: who is cancelled here must still learn what he holds.
         claims = await asyncio.shield(asked.answer)
+        # What it took is counted where it goes before it is not counted here any more: the ledger asks for room meanwhile.
         self.unstarted = list(claims)
-        self.asked = self.asked[1:]
         self.first = asked.first
-        gates = await self._take_up_gates(asked.claim)
+        gates = asked.claim.gates
+        if not self.stopping:
+            self.gates.start(gates)
+        self.asked = self.asked[1:]
+        if self.stopping:
+            await self._record_all([ReleaseGate(gate) for gate in gates])
         by_execution: dict[uuid.UUID, list[ClaimedAtom]] = {}
         for claim in claims if self.stopping else self._start_read(claims):
             by_execution.setdefault(claim.execution_id, []).append(claim)
@@ -303,30 +327,24 @@ class WaveExecutor:
                 # A bug, or a configuration of another time: this execution's trouble, not that of all the others here.
                 log.exception("execution=%s cannot be worked on", execution_id)
                 await self._record_all([RecordDeath(claim) for claim in found])
-                self.more = True
+                self._note_room()
             else:
                 for context in contexts:
                     self._start(context)
             self._are_taken_up(found)
-        self.worked += len(claims) + gates
+        self.worked += len(claims) + len(gates)
         # What is left free now, nobody had work for, unless more was there than is claimed at once.
         self.full = len(claims) >= _at_once()
-        self.dry = self._room() > 0 and not self.more and not self.full
-        return len(claims)
-
-    async def _take_up_gates(self, claim: Claim) -> int:
-        """Start the work on the gates of a claim that was answered; how many those are."""
-        gates = claim.gates
-        if self.stopping:
-            await self._record_all([ReleaseGate(gate) for gate in gates])
-            return 0
-        self.gates.start(gates)
-        return len(gates)
+        self.dry = asked.left_room and not self.more
 
     def _gate_ended(self) -> None:
         """It may have opened a wave: there is something to claim."""
-        self.dry, self.more = False, True
+        self._note_room()
         self.wake.set()
+
+    def _note_room(self) -> None:
+        """There may be something to claim that a claim on its way has not seen."""
+        self.dry, self.more = False, True
 
     def _are_taken_up(self, claims: Sequence[ClaimedAtom]) -> None:
         done = {claim.run_id for claim in claims}
@@ -381,6 +399,11 @@ class WaveExecutor:
                     await self.wake.wait()
             except TimeoutError:
                 woken = False
+        await self._look_at_ended()
+        return woken
+
+    async def _look_at_ended(self) -> None:
+        """What the tasks that have ended leave behind."""
         self.wake.clear()
         done, self.ended = self.ended, []
         changes: list[Change[None]] = []
@@ -390,21 +413,20 @@ class WaveExecutor:
                 self.leaving.remove(claim.run_id)
             else:
                 # It waits for its time, or was lost: its place under the limits is free, and nobody has claimed it yet.
-                self.dry = False
+                self._note_room()
             del self.tasks[task]
             if task.cancelled():
                 # Before its first step: it could not note the abort itself.
                 changes.append(RecordAborted(claim))
-                self.dry = False
+                self._note_room()
                 continue
             error = task.exception()
             if error is not None:
                 # A bug of ours, or a database that stays away: as if the owner had died; five such deaths end it.
                 log.error("execution=%s atom=%s runner error", claim.execution_id, claim.key, exc_info=error)
                 changes.append(RecordDeath(claim))
-                self.dry = False
+                self._note_room()
         await self._record_all(changes)
-        return woken
 
     async def _drain(self) -> None:
         """Let what is in flight end. On a node that is told to stop, only for the grace time: then it is given back."""

@@ -11,8 +11,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from django.db import connection
 
+from executions.engine.accepted_code import accepted_code
 from executions.engine.ledger import Change, Ledger
+from executions.engine.progress import wait_for_less
 from executions.engine.transaction import ExecutionTransaction
+from executions.models import Execution
 from tests.engine.by_hand import start
 from tests.engine.committed import transactional_db  # noqa: F401  a fixture
 from tests.ground import ON_POSTGRES
@@ -25,10 +28,28 @@ pytestmark = [
     pytest.mark.usefixtures("transactional_db"),
     pytest.mark.skipif(not ON_POSTGRES, reason="SQLite's driver keeps compiled statements by itself"),
 ]
+ATOMS = 300
+READ = (
+    "SELECT idx_tup_fetch + seq_tup_read FROM pg_stat_xact_user_tables WHERE relname = 'executions_atomrun'"
+)
 SEEN = (
-    "SELECT current_setting('enable_seqscan') = 'on', COUNT(*) FILTER (WHERE strpos(statement, 'SELECT id, masterplan_id') = 1)"
+    "SELECT current_setting('enable_seqscan') = 'on', COUNT(*) FILTER (WHERE strpos(statement, 'SELECT id, masterplan_id') > 0"
+    " AND strpos(statement, 'pg_prepared_statements') = 0)"
     " FROM pg_prepared_statements"
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Do(Change[None]):
+    """SQL over the ledger's connection."""
+
+    sql: str
+
+    def execution_ids(self, cursor: CursorWrapper) -> Iterable[uuid.UUID]:
+        return ()
+
+    def apply(self, unit: ExecutionTransaction) -> None:
+        unit.cursor.execute(self.sql)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,19 +71,46 @@ class Look(Change[tuple[bool, int]]):
         return bool(reads_whole), int(kept)
 
 
-def _look(*breaks: bool) -> list[tuple[bool, int]]:
-    """What is seen in so many transactions, one after the other."""
-    execution = start(plan(*layers(2)))
+@dataclass(frozen=True, slots=True)
+class NameAtoms(Change[int]):
+    """Three atoms of an execution are named to read their code and to count down what they wait for: how many rows are read."""
 
-    async def work() -> list[tuple[bool, int]]:
+    execution: Execution
+
+    def execution_ids(self, cursor: CursorWrapper) -> Iterable[uuid.UUID]:
+        return (self.execution.id,)
+
+    def apply(self, unit: ExecutionTransaction) -> int:
+        execution = unit.executions[self.execution.id]
+        before = _rows_read(unit)
+        keys = [f"a1.{number}" for number in (7, 70, 170)]
+        accepted_code(unit.cursor, execution.id, keys)
+        wait_for_less(unit, execution, dict.fromkeys(keys, 1), opens=False)
+        return _rows_read(unit) - before
+
+
+def _rows_read(unit: ExecutionTransaction) -> int:
+    unit.cursor.execute(READ)
+    return int(unit.cursor.fetchone()[0])
+
+
+def _answers(*changes: Change[Any]) -> list[Any]:
+    """What so many transactions answer, one after the other."""
+
+    async def work() -> list[Any]:
         ledger = Ledger()
         ledger.start()
         try:
-            return [await ledger.record(Look(execution.id, one)) for one in breaks]
+            return [await ledger.record(one) for one in changes]
         finally:
             await ledger.close()
 
     return asyncio.run(work())
+
+
+def _look(*breaks: bool) -> list[tuple[bool, int]]:
+    execution = start(plan(*layers(2)))
+    return _answers(*(Look(execution.id, one) for one in breaks))
 
 
 def test_what_is_asked_again_and_again_has_its_plan_kept_and_goes_by_indexes() -> None:
@@ -83,3 +131,37 @@ def test_none_is_kept_where_a_pooler_could_not_pass_that_on(settings: Any) -> No
     settings.MGE_PREPARED_STATEMENTS = False
 
     assert _look(*[False] * 5)[-1] == (True, 0)
+
+
+@pytest.mark.parametrize(
+    "loses",
+    [
+        # A pooler that hands the session to somebody else.
+        "DEALLOCATE ALL",
+        # A migration: the result of the statement that locks executions has another form now.
+        "ALTER TABLE executions_execution ALTER COLUMN status_reason TYPE varchar(1000)",
+    ],
+)
+def test_a_plan_that_is_of_no_use_any_more_costs_a_new_connection_and_no_change(loses: str) -> None:
+    execution = start(plan(*layers(2)))
+    looks = [Look(execution.id) for _ in range(4)]
+    try:
+        found = _answers(*looks, Do(loses), *looks)
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute("ALTER TABLE executions_execution ALTER COLUMN status_reason TYPE text")
+
+    assert found[3] == (False, 1)
+    assert found[5] == (False, 0), "it is not another connection"
+    assert found[-1] == (False, 1)
+
+
+def test_a_few_atoms_are_looked_up_by_name_however_many_an_execution_has_and_whatever_is_known_of_its_table() -> (
+    None
+):
+    execution = start(plan(*layers(ATOMS)))
+
+    # Nobody has counted the rows of that table: it was empty a moment ago.
+    rows = _answers(*[NameAtoms(execution)] * 5)
+
+    assert max(rows) <= 12, rows

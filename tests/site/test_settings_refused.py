@@ -23,6 +23,7 @@ BAD: dict[str, tuple[dict[str, str], list[str]]] = {
     "another database": ({"DATABASE_URL": "mysql://user:hush7@host/name"}, ["postgres:// and sqlite://"]),
     "an address that is none": ({"DATABASE_URL": "hush7"}, ["DATABASE_URL"]),
     "a port that is none": ({"DATABASE_URL": "postgres://user:hush7@host:hush8/name"}, ["DATABASE_URL"]),
+    "a pool": ({"DATABASE_URL": "postgres://user:hush7@host/name?pool=true"}, ["DATABASE_URL", "pool"]),
     "a host with a port": ({"MGE_HOST": "127.0.0.1:8000"}, ["MGE_HOST", "without a port"]),
     "a host that is none": ({"MGE_HOST": "300.1.1.1"}, ["MGE_HOST"]),
     "a queue that is none": ({"REDIS_URL": "http://:hush7@host/0"}, ["REDIS_URL", "redis://"]),
