@@ -42,6 +42,8 @@ _PLANNED_BY_INDEXES = (
     "SET enable_hashjoin = off",
     "SET enable_mergejoin = off",
     "SET plan_cache_mode = force_generic_plan",
+    # What cannot go so is given a price that would have it compiled, at each use.
+    "SET jit = off",
 )
 _LOST_PLANS = frozenset({"0A000", "26000", "42P05"})
 """SQLSTATE of: a result of another form than the plan's, a statement that is not there, one that is there already."""
@@ -58,7 +60,7 @@ def keep_plans() -> None:
     """
     if dialect.is_sqlite() or not settings.MGE_PREPARED_STATEMENTS:
         return
-    from psycopg.types.numeric import Int8Dumper
+    from psycopg.types.numeric import Int8BinaryDumper, Int8Dumper
 
     connection.ensure_connection()
     raw = connection.connection
@@ -66,6 +68,7 @@ def keep_plans() -> None:
         with connection.wrap_database_errors:
             raw.execute(";".join(_PLANNED_BY_INDEXES))
         # A plan belongs to the types of its values, too: a number is of one type, however large it is.
+        raw.adapters.register_dumper(int, Int8BinaryDumper)
         raw.adapters.register_dumper(int, Int8Dumper)
         raw.prepare_threshold = PREPARED_AFTER
         _kept.connection = raw
@@ -73,8 +76,8 @@ def keep_plans() -> None:
 
 @contextmanager
 def lost_plans_as_lost_connection() -> Iterator[None]:
-    """Raises OperationalError for a statement that failed for its kept plan alone, as one may after a migration: on a new
-    connection it is planned anew.
+    """Raises OperationalError for a statement that failed for its kept plan, as one may after a migration: on a new connection it
+    is planned anew.
     """
     try:
         yield

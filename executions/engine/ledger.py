@@ -18,6 +18,7 @@ import uuid
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
@@ -215,7 +216,11 @@ class Ledger:
                 if tries_left == 0:
                     self._fail(batch, error)
                     return
-                log.warning("ledger: %s; the batch of %d is tried again", type(error).__name__, len(batch))
+                log.warning(
+                    "ledger: %s; the batch of %d is tried again",
+                    type(error.__cause__ or error).__name__,
+                    len(batch),
+                )
                 time.sleep(0.2 * (CONNECTION_TRIES - tries_left))
             except Exception as error:  # noqa: BLE001  a bug in one change must not end the writer; its waiter gets the error
                 if len(batch) == 1 and not batch[0].change.does_less():
@@ -233,7 +238,8 @@ class Ledger:
     def _apply(self, batch: Sequence[_Entry], *, again: bool) -> None:
         changes = [entry.change for entry in batch]
         keep_plans()
-        with lost_plans_as_lost_connection(), transaction.atomic():
+        # Once: what fails in the same way on a new connection is a fault of one change, not of all of them.
+        with nullcontext() if again else lost_plans_as_lost_connection(), transaction.atomic():
             answers = write_changes(ledger_cursor(), changes, again=again)
             for entry, (outcome, refusal) in zip(batch, answers, strict=True):
                 entry.outcome, entry.error = outcome, refusal

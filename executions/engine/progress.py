@@ -278,7 +278,8 @@ def _free_dependents(unit: ExecutionTransaction, execution: LockedExecution) -> 
     if execution.schedule == "flow" and not opens:
         for start in range(0, len(dependents), _AT_ONCE):
             some = dependents[start : start + _AT_ONCE]
-            open_atoms(unit, execution, f"key IN ({dialect.marks(len(some))})", some)
+            these, keys = dialect.among(some)
+            open_atoms(unit, execution, f"key {these}", keys)
     # While it is being cancelled nothing new begins: nobody would cancel it any more.
     if (
         execution.counters["atoms_blocked"]
@@ -305,11 +306,8 @@ def _may_be_revived(unit: ExecutionTransaction, execution: LockedExecution, keys
     """Whether one of these was blocked: perhaps by what has succeeded now."""
     for start in range(0, len(keys), _AT_ONCE):
         some = keys[start : start + _AT_ONCE]
-        unit.cursor.execute(
-            "SELECT 1 FROM executions_atomrun WHERE execution_id = %s AND status = 'blocked'"  # noqa: S608
-            f" AND key IN ({dialect.marks(len(some))}) LIMIT 1",
-            [dialect.uid(execution.id), *some],
-        )
+        named, values = dialect.atoms_named(execution.id, some)
+        unit.cursor.execute(f"SELECT 1 FROM {named} WHERE r.status = 'blocked' LIMIT 1", values)  # noqa: S608
         if unit.cursor.fetchone() is not None:
             return True
     return False
@@ -386,10 +384,10 @@ def _look_at_waiting(
     known.update(dict.fromkeys(wanted))
     for start in range(0, len(wanted), _AT_ONCE):
         some = wanted[start : start + _AT_ONCE]
+        named, values = dialect.atoms_named(execution.id, some)
         unit.cursor.execute(
-            "SELECT key, id, wave, started_at IS NOT NULL FROM executions_atomrun WHERE execution_id = %s"  # noqa: S608
-            f" AND key IN ({dialect.marks(len(some))}) AND status IN ('pending', 'ready')",
-            [dialect.uid(execution.id), *some],
+            f"SELECT r.key, r.id, r.wave, r.started_at IS NOT NULL FROM {named} WHERE r.status IN ('pending', 'ready')",  # noqa: S608
+            values,
         )
         known.update(
             {

@@ -291,9 +291,13 @@ class WaveExecutor:
         if not self._claims():
             return
         # One that is being written may not see this verdict.
-        if len(self.asked) < MOST_ASKED and all(asked.claim.is_taken_up for asked in self.asked):
+        if not all(asked.claim.is_taken_up for asked in self.asked):
+            return
+        if len(self.asked) < MOST_ASKED:
             self._ask(at_once=False)
             self.wake.set()
+        else:
+            self._note_room()
 
     async def _take_up(self, asked: _Asked) -> None:
         """Start the work on what the oldest claim took."""
@@ -303,11 +307,11 @@ class WaveExecutor:
         self.unstarted = list(claims)
         self.first = asked.first
         gates = asked.claim.gates
-        if not self.stopping:
-            self.gates.start(gates)
-        self.asked = self.asked[1:]
         if self.stopping:
             await self._record_all([ReleaseGate(gate) for gate in gates])
+        else:
+            self.gates.start(gates)
+        self.asked = self.asked[1:]
         by_execution: dict[uuid.UUID, list[ClaimedAtom]] = {}
         for claim in claims if self.stopping else self._start_read(claims):
             by_execution.setdefault(claim.execution_id, []).append(claim)
