@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -119,7 +121,14 @@ def _shown(value: Any) -> str:
 
 
 def _in_order(values: set[Any] | frozenset[Any]) -> list[str]:
-    try:
-        return [_shown(value) for value in sorted(values)]
-    except TypeError:
-        return sorted(map(_shown, values))
+    # Without an error sets are sorted by what contains what, and nan by nothing: as they happen to come.
+    if all(map(_has_an_order, values)):
+        with contextlib.suppress(TypeError):
+            return [_shown(value) for value in sorted(values)]
+    return sorted(map(_shown, values))
+
+
+def _has_an_order(value: Any) -> bool:
+    if type(value) is tuple:
+        return all(map(_has_an_order, value))
+    return type(value) in (bool, int, str, bytes) or (type(value) is float and not math.isnan(value))

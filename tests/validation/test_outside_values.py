@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import itertools
 import json
 import math
 from collections import Counter, OrderedDict, defaultdict, namedtuple
@@ -161,6 +162,24 @@ def test_a_metaclass_cannot_trip_the_writer() -> None:
 def test_equal_sets_are_written_alike_whatever_their_order() -> None:
     assert encoded({8, 0, 16}) == encoded({16, 0, 8})
     assert shown({"b", "a", "c"}) == "{'a', 'b', 'c'}"
+    assert shown({10, 9, 2.5}) == "{2.5, 9, 10}"
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        [frozenset({number}) for number in range(5)],
+        [(frozenset({number}), 1) for number in range(5)],
+        # In one place of the table all but the first: they come in the order in which they were put in.
+        [math.nan, 1.0, 9.0, 17.0],
+    ],
+    ids=str,
+)
+def test_sets_of_what_has_no_order_are_written_and_shown_alike_all_the_same(values: list[Any]) -> None:
+    orders = [list(order) for order in itertools.permutations(values)]
+
+    assert len({shown(frozenset(order)) for order in orders}) == 1
+    assert len({encoded(frozenset(order)) for order in orders}) == 1
 
 
 @pytest.mark.parametrize(
