@@ -211,8 +211,8 @@ def each_atom_named(
     else:
         _execute_from(
             update.format_map({name: f"v.{name}" for name in names})
-            + f" FROM {{rows}}, LATERAL ({_by_key('id, key', 'v.execution', 'v.named')}) f"
-            " WHERE executions_atomrun.id = f.id AND f.key = v.named",
+            + f" FROM {{rows}}, LATERAL ({_by_key('id, execution_id, key', 'v.execution', 'v.named')}) f"
+            " WHERE executions_atomrun.id = f.id AND f.execution_id = v.execution AND f.key = v.named",
             names,
             rows,
         )
@@ -227,20 +227,20 @@ def atoms_named(execution_id: uuid.UUID, keys: Sequence[str]) -> tuple[str, list
         )
     return (
         "unnest(%s::text[]) AS w(named), LATERAL"  # noqa: S608
-        f" (SELECT * FROM ({_by_key('*', '%s', 'w.named')}) f WHERE f.key = w.named) r",
-        [list(keys), uid(execution_id)],
+        f" (SELECT * FROM ({_by_key('*', '%s', 'w.named')}) f WHERE f.execution_id = %s AND f.key = w.named) r",
+        [list(keys), uid(execution_id), uid(execution_id)],
     )
 
 
 def _by_key(columns: str, execution: str, key: str) -> str:
-    """The first atom run of an execution whose key is this one or comes after it.
+    """The first atom run that is this one of the execution or comes after it, in the order of the index of both.
 
-    PostgreSQL may never have counted the rows, or have seen many small executions before a large one: asked for one of just
-    this key it may as well go through all of the execution, by the index of its waves. Asked for them in order, by this one.
+    PostgreSQL may never have counted the rows, or have seen many small executions before a large one: asked for just this one
+    it may as well go through all of the execution, by the index of its waves. That index is of no use for what comes after.
     """
     return (
-        f"SELECT {columns} FROM executions_atomrun WHERE execution_id = {execution} AND key >= {key}"  # noqa: S608
-        " ORDER BY key LIMIT 1"
+        f"SELECT {columns} FROM executions_atomrun WHERE (execution_id, key) >= ({execution}, {key})"  # noqa: S608
+        " ORDER BY execution_id, key LIMIT 1"
     )
 
 
