@@ -201,9 +201,9 @@ VARIABLES: tuple[Variable, ...] = (
     Variable(
         "MGE_COMMIT_WINDOW_MS",
         real(0, 1000),
-        50.0,
-        "longest that a few changes wait for those of other atoms in flight, to be committed together; usually 4 % of what"
-        " calls take, at least 5 ms",
+        150.0,
+        "longest that a few changes wait for those of other atoms in flight, to be committed together: a third of it where atoms"
+        " wait for them; 4 to 10 % of what calls take, at least 5 ms",
     ),
     Variable(
         "MGE_PREPARED_STATEMENTS",

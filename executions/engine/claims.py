@@ -43,6 +43,8 @@ class ClaimedAtom:
     generation: int
     attempts: int
     faults: int
+    chain: int
+    """Atoms on the longest path from this one to one on which nothing depends, itself among them."""
 
     def __hash__(self) -> int:
         return hash((self.run_id, self.fence))
@@ -92,6 +94,7 @@ class Claim(Change[list[ClaimedAtom]]):
     """What is done with the atoms in the transaction that takes them."""
 
     is_urgent: bool = False
+    _left_ready: list[bool] = field(default_factory=list, init=False, compare=False)
     _taken_up: list[bool] = field(default_factory=list, init=False, compare=False)
     _takes_only: list[bool] = field(default_factory=list, init=False, compare=False)
 
@@ -109,6 +112,11 @@ class Claim(Change[list[ClaimedAtom]]):
     def is_taken_up(self) -> bool:
         """Whether it may not see what is queued now."""
         return bool(self._taken_up)
+
+    @property
+    def left_ready(self) -> bool:
+        """Whether atoms may be ready that the last writing of this claim had no slot for."""
+        return self._left_ready[-1] if self._left_ready else True
 
     def execution_ids(self, cursor: CursorWrapper) -> Iterable[uuid.UUID]:
         dialect.one_at_a_time(cursor, dialect.CLAIM_LOCK)
@@ -148,6 +156,7 @@ class Claim(Change[list[ClaimedAtom]]):
         claimed = list(held)
         spare = limit
         left = []
+        emptied: set[uuid.UUID] = set()
         # Executions with few ready atoms leave their share to the others: two rounds are enough to hand it on.
         for execution in sorted(open_executions, key=lambda one: busy[one.id]):
             share = min(spare, shares[execution.id])
@@ -157,12 +166,17 @@ class Claim(Change[list[ClaimedAtom]]):
             claimed += taken
             if len(taken) >= share:
                 left.append(execution)
+            else:
+                emptied.add(execution.id)
         for execution in left:
             room = min(spare, execution.max_concurrency - busy[execution.id])
             taken = self._take(unit, execution, room)
             busy[execution.id] += len(taken)
             spare -= len(taken)
             claimed += taken
+            if len(taken) < room:
+                emptied.add(execution.id)
+        self._left_ready.append(len(open_executions) > len(emptied))
         self.taken[:] = claimed
         self._take_gates(unit, open_executions)
         self.begin(unit, [] if self._takes_only else claimed)
@@ -180,7 +194,7 @@ class Claim(Change[list[ClaimedAtom]]):
         if count <= 0:
             return []
         unit.cursor.execute(
-            "SELECT id, key, wave, fence, generation, attempts, faults, started_at IS NULL FROM executions_atomrun"
+            "SELECT id, key, wave, fence, generation, attempts, faults, chain, started_at IS NULL FROM executions_atomrun"
             " WHERE execution_id = %s AND status = 'ready' AND (not_before IS NULL OR not_before <= %s)"
             " ORDER BY chain DESC, position LIMIT %s",
             [dialect.uid(execution.id), dialect.at(unit.now), count],
@@ -188,7 +202,7 @@ class Claim(Change[list[ClaimedAtom]]):
         claimed = []
         rows = unit.cursor.fetchall()
         until = dialect.at(unit.now + self.lease)
-        for run_id, key, wave, fence, generation, attempts, faults, first in rows:
+        for run_id, key, wave, fence, generation, attempts, faults, chain, first in rows:
             claimed.append(
                 ClaimedAtom(
                     dialect.to_uuid(run_id),
@@ -200,6 +214,7 @@ class Claim(Change[list[ClaimedAtom]]):
                     generation,
                     attempts,
                     faults,
+                    chain,
                 )
             )
             if first:

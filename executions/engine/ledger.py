@@ -128,8 +128,8 @@ class _Entry:
 class Ledger:
     """See the module.
 
-    `window_s` says how long a batch gathers while others may add to it; `writers` how many there are now that may: a batch of as
-    many changes is complete. A lone writer never waits. Both are asked in the ledger's thread.
+    `window_s` says how long a change waits for company that nothing else is said of; `writers` how many there are now that may
+    come: a batch of as many changes is complete, a lone writer never waits. `writers` is asked in the ledger's thread.
     """
 
     def __init__(
@@ -150,14 +150,19 @@ class Ledger:
         self._inbox.close()
         await asyncio.to_thread(self._thread.join)
 
-    def submit(self, change: Change[R]) -> asyncio.Future[R]:
+    def submit(
+        self, change: Change[R], *, within_s: float | None = None, awaited: bool = True
+    ) -> asyncio.Future[R]:
         """Queue a change of this event loop; the future tells what it answers once it is committed.
 
         It is written even if nobody waits for it any more. What is queued without a pause in between is written together.
+        `within_s`: as long as it may wait for company, if not for the ledger's window. `awaited`: one of the writers goes on only
+        after it; of several that one and the same waits for it is said once.
         """
         loop = asyncio.get_running_loop()
         entry = _Entry(change, loop, loop.create_future())
-        self._inbox.put(entry, urgent=change.is_urgent)
+        within_s = self._window_s() if within_s is None else within_s
+        self._inbox.put(entry, within_s=within_s, counts=awaited, urgent=change.is_urgent)
         return entry.future
 
     def hurry(self) -> None:
@@ -182,10 +187,10 @@ class Ledger:
     def _gather(self) -> list[_Entry]:
         """The next batch; perhaps none."""
         inbox = self._inbox
-        inbox.wait_for(1)
-        writers, window_s = self._writers(), self._window_s()
-        if window_s > 0 and len(inbox) < min(ENOUGH, writers):
-            inbox.wait_for(writers, window_s)
+        inbox.wait_for_any()
+        writers = self._writers()
+        if len(inbox) < ENOUGH and inbox.counted < writers:
+            inbox.wait_until_due(writers)
         batch = inbox.take(LARGEST_BATCH)
         told = 0
         while told < len(batch):

@@ -27,6 +27,7 @@ from executions.engine.calls import (
     RecordUnsent,
 )
 from executions.engine.claims import ClaimedAtom, Release
+from executions.engine.commit_window import CommitWindow
 from executions.engine.context import AtomContext, OpenAttempt
 from executions.engine.intended_calls import IntendedCall, intended_call
 from executions.engine.judging import judged, unread
@@ -94,11 +95,11 @@ class RetryOrchestrator:
         patience: Patience,
         jitter: random.Random,
         stopping: Callable[[], bool],
-        about_to_end: Callable[[ClaimedAtom], None],
-        answered_after: Callable[[float], None],
+        about_to_end: Callable[[ClaimedAtom, float], None],
+        window: CommitWindow,
     ) -> None:
-        """`about_to_end` is told at once when the verdict has been queued with which an atom ends, `answered_after` how many
-        seconds each call took that was answered.
+        """`about_to_end` is told at once when the verdict has been queued with which an atom ends, and for how many seconds that
+        waits for company; `window` how long each call took that was answered.
         """
         self._ledger = ledger
         self._validator = validator
@@ -107,7 +108,7 @@ class RetryOrchestrator:
         self._jitter = jitter
         self._stopping = stopping
         self._about_to_end = about_to_end
-        self._answered_after = answered_after
+        self._window = window
 
     def first_call(self, context: AtomContext) -> IntendedCall | None:
         """What the work on an atom asks before anything else was done; None: there is something to be done before. May be
@@ -229,11 +230,12 @@ class RetryOrchestrator:
             except ProviderFault as fault:
                 await self._ledger.record(self._fault(context, attempt, call_id, fault, tokens))
                 return None
-            self._answered_after(time.monotonic() - asked_at)
+            self._window.note_call(time.monotonic() - asked_at)
             outcome = outcome_of(answer)
             result = result_of(answer, outcome, tokens, request.model)
             if outcome is CallOutcome.ANSWERED:
-                kept = self._ledger.submit(RecordAnswer(claim, attempt.number, call_id, result))
+                change = RecordAnswer(claim, attempt.number, call_id, result)
+                kept = self._ledger.submit(change, within_s=self._window.until_verdict_s(), awaited=False)
                 return Answered(replace(attempt, answer=answer.text), call_id, kept)
             attempt = replace(attempt, truncations=attempt.truncations + 1)
             if not await self._ledger.record(self._unusable(context, attempt, call_id, result)):
@@ -341,7 +343,11 @@ class RetryOrchestrator:
             shares_file=context.shares_file,
             call_id=None if kept is None else answered.call_id,
         )
-        queued = self._ledger.submit(change)
+        # In a shared file the ledger has the last word: what passed may be rejected yet.
+        passes = verdict.passed and not context.shares_file
+        ends = passes or attempt.number >= most or attempt.kind is not AttemptKind.MODEL
+        within_s = self._window.at_end_s(context.claim) if ends else self._window.seconds()
+        queued = self._ledger.submit(change, within_s=within_s)
         past = PastAttempt(
             number=attempt.number,
             code=code,
@@ -350,14 +356,12 @@ class RetryOrchestrator:
             tests_total=verdict.tests_total,
         )
         call, written = None, None
-        # In a shared file the ledger has the last word: what passed may be rejected yet.
-        passes = verdict.passed and not context.shares_file
-        if passes or attempt.number >= most or attempt.kind is not AttemptKind.MODEL:
-            self._about_to_end(context.claim)
+        if ends:
+            self._about_to_end(context.claim, within_s)
         elif not verdict.passed and not self._stopping():
             context.history.append(past)
             call = self._intended(context, attempt.number, None)
-            written = self._ledger.submit(call.intent)
+            written = self._ledger.submit(call.intent, within_s=within_s, awaited=False)
             # Nobody hears of its refusal where the verdict left nothing to go on with.
             written.add_done_callback(_heard)
         if kept is not None and not await kept:
@@ -396,9 +400,11 @@ class RetryOrchestrator:
             known=known,
             shares_file=context.shares_file,
         )
-        queued = self._ledger.submit(change)
-        if change.passed and not context.shares_file:
-            self._about_to_end(context.claim)
+        ends = change.passed and not context.shares_file
+        within_s = self._window.at_end_s(context.claim) if ends else self._window.seconds()
+        queued = self._ledger.submit(change, within_s=within_s)
+        if ends:
+            self._about_to_end(context.claim, within_s)
         used = await queued
         _say(context, AttemptKind.CACHE, 1, passed=change.passed and not change.misfits)
         return used

@@ -93,6 +93,7 @@ class WaveExecutor:
     lease: timedelta
     ledger: Ledger = field(init=False)
     reader: Reader = field(init=False)
+    window: CommitWindow = field(init=False)
     clients: Clients = field(init=False)
     validators: Validators = field(init=False)
     orchestrator: RetryOrchestrator = field(init=False)
@@ -126,8 +127,8 @@ class WaveExecutor:
     stopping: bool = False
 
     def __post_init__(self) -> None:
-        window = CommitWindow(settings.MGE_COMMIT_WINDOW_MS / 1000)
-        self.ledger = Ledger(window_s=window.seconds, writers=lambda: len(self.tasks))
+        self.window = CommitWindow(settings.MGE_COMMIT_WINDOW_MS / 1000)
+        self.ledger = Ledger(window_s=self.window.seconds, writers=lambda: len(self.tasks))
         self.reader = Reader()
         self.clients = Clients()
         self.validators = Validators()
@@ -149,7 +150,7 @@ class WaveExecutor:
             random.Random(self.owner),  # noqa: S311  jitter of waits
             lambda: self.stopping,
             self._about_to_end,
-            window.note_call,
+            self.window,
         )
         self.first = self._first_calls()
 
@@ -189,7 +190,7 @@ class WaveExecutor:
             while self._claims():
                 if not self.dry and self._room() > 0:
                     if not self.asked:
-                        self._ask(at_once=True)
+                        self._ask()
                     elif self.full:
                         self.ledger.hurry()
                 if self.asked:
@@ -245,9 +246,9 @@ class WaveExecutor:
         taken = sum(len(asked.claim.gates) for asked in self.asked if asked.first is not first)
         return self.gates.room() - taken
 
-    def _ask(self, *, at_once: bool) -> None:
-        """Queue a claim for as many as there is room for when it is written. `at_once`: nothing is worth waiting for; a claim
-        that goes with a verdict waits for others as the verdict does.
+    def _ask(self, within_s: float | None = None) -> None:
+        """Queue a claim for as many as there is room for when it is written. `within_s`: one that goes with a verdict waits for
+        company as long as that does; without it nothing is worth waiting for.
         """
         self.more = False
         first = self._first_calls()
@@ -265,9 +266,10 @@ class WaveExecutor:
             can_execute(),
             lambda: self._gate_room_beside(first),
             first.begin,
-            is_urgent=at_once,
+            is_urgent=within_s is None,
         )
-        self.asked = (*self.asked, _Asked(claim, first, self.ledger.submit(claim), rooms))
+        answer = self.ledger.submit(claim, within_s=within_s, awaited=False)
+        self.asked = (*self.asked, _Asked(claim, first, answer, rooms))
 
     def _first_calls(self) -> FirstCalls:
         return FirstCalls(self._known_execution, self.orchestrator.first_call)
@@ -282,9 +284,9 @@ class WaveExecutor:
         call = next((first.calls[claim] for first in known if claim in first.calls), None)
         return Release(claim) if call is None else RecordUnsent(claim, call.intent.call_id)
 
-    def _about_to_end(self, claim: ClaimedAtom) -> None:
-        """The verdict that ends this atom has been queued. What takes its place is claimed in the same transaction: it sees
-        what the verdict has freed, and costs no commit of its own.
+    def _about_to_end(self, claim: ClaimedAtom, within_s: float) -> None:
+        """The verdict that ends this atom has been queued, to be written within so many seconds. What takes its place is claimed
+        in the same transaction: it sees what the verdict has freed, and costs no commit of its own.
         """
         self.leaving.add(claim.run_id)
         self.dry = False
@@ -294,7 +296,7 @@ class WaveExecutor:
         if not all(asked.claim.is_taken_up for asked in self.asked):
             return
         if len(self.asked) < MOST_ASKED:
-            self._ask(at_once=False)
+            self._ask(within_s)
             self.wake.set()
         else:
             self._note_room()
@@ -340,6 +342,7 @@ class WaveExecutor:
         # What is left free now, nobody had work for, unless more was there than is claimed at once.
         self.full = len(claims) >= _at_once()
         self.dry = asked.left_room and not self.more
+        self.window.note_claim(left_ready=asked.claim.left_ready)
 
     def _gate_ended(self) -> None:
         """It may have opened a wave: there is something to claim."""
@@ -387,6 +390,7 @@ class WaveExecutor:
     def _start(self, context: AtomContext, call: IntendedCall | None = None) -> None:
         task = asyncio.create_task(self.orchestrator.work(context, call), name=context.claim.key)
         self.tasks[task] = context.claim
+        self.window.note_begin(context.claim, in_waves=context.execution.configuration.schedule == "waves")
         task.add_done_callback(self._note_end)
 
     def _note_end(self, task: asyncio.Task[None]) -> None:
@@ -419,6 +423,7 @@ class WaveExecutor:
                 # It waits for its time, or was lost: its place under the limits is free, and nobody has claimed it yet.
                 self._note_room()
             del self.tasks[task]
+            self.window.note_end(claim)
             if task.cancelled():
                 # Before its first step: it could not note the abort itself.
                 changes.append(RecordAborted(claim))

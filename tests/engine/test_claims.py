@@ -296,3 +296,45 @@ def test_no_two_runners_share_a_name() -> None:
 
     assert len(names) == 50
     assert all(len(name) <= 120 for name in names)
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("room", "limits", "left"),
+    [
+        (10, (10, 10), False),
+        (6, (10, 10), True),
+        (10, (10, 2), True),
+        (0, (10, 10), True),
+    ],
+)
+def test_a_claim_tells_whether_atoms_may_wait_for_a_slot(
+    room: int, limits: tuple[int, int], left: bool
+) -> None:
+    for number, most in enumerate(limits):
+        start(plan(*layers(3), name=f"plan {number}"), max_concurrency=most)
+    claim = Claim("me", lambda: room, LEASE, 100, True)
+
+    taken = write(claim)
+
+    assert len(taken) == (0 if room == 0 else 5 if limits[1] == 2 else 6)
+    assert claim.left_ready is left
+
+
+@pytest.mark.django_db
+def test_a_claim_that_takes_the_last_ready_atom_in_its_last_slot_does_not_know_that_it_was_the_last() -> None:
+    start(plan(*layers(3)))
+    exact, after = Claim("me", lambda: 3, LEASE, 100, True), Claim("me", lambda: 1, LEASE, 100, True)
+
+    write(exact)
+    assert exact.left_ready
+    assert write(after) == []
+
+    assert not after.left_ready
+
+
+@pytest.mark.django_db
+def test_a_claim_knows_of_each_atom_how_long_a_chain_hangs_on_it() -> None:
+    start(plan(adder("a"), adder("b", depends_on=["a"]), adder("c", depends_on=["b"]), adder("d")))
+
+    assert {claim.key: claim.chain for claim in write(claiming())} == {"a": 3, "d": 1}

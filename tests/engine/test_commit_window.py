@@ -5,10 +5,12 @@ from __future__ import annotations
 import sys
 import threading
 import time
+import uuid
 from collections.abc import Callable, Iterator
 
 import pytest
 
+from executions.engine.claims import ClaimedAtom
 from executions.engine.commit_window import CommitWindow
 from executions.engine.inbox import Inbox
 
@@ -19,12 +21,12 @@ LONG_S = 30.0
 
 
 def test_before_any_call_was_answered_the_wait_is_that_of_a_commit() -> None:
-    assert CommitWindow(0.05).seconds() == 0.005
+    assert CommitWindow(0.15).seconds() == 0.005
 
 
 @pytest.mark.parametrize(("call_s", "window_s"), [(0.02, 0.005), (0.2, 0.008), (1.0, 0.04), (20.0, 0.05)])
 def test_the_wait_is_a_small_share_of_what_calls_take(call_s: float, window_s: float) -> None:
-    window = CommitWindow(0.05)
+    window = CommitWindow(0.15)
 
     for _ in range(3):
         window.note_call(call_s)
@@ -40,7 +42,7 @@ def test_a_bound_of_nothing_is_kept() -> None:
 
 
 def test_the_wait_follows_the_calls_and_no_single_one_decides() -> None:
-    window = CommitWindow(1.0)
+    window = CommitWindow(3.0)
     for _ in range(100):
         window.note_call(0.5)
     window.note_call(8.0)
@@ -53,7 +55,7 @@ def test_the_wait_follows_the_calls_and_no_single_one_decides() -> None:
 
 
 def test_where_fast_and_slow_models_are_mixed_the_fast_ones_are_not_made_to_wait() -> None:
-    window = CommitWindow(1.0)
+    window = CommitWindow(3.0)
     # As many of each in flight: in the time of one slow call come 40 fast ones.
     for _ in range(20):
         for _ in range(40):
@@ -63,6 +65,102 @@ def test_where_fast_and_slow_models_are_mixed_the_fast_ones_are_not_made_to_wait
         window.note_call(0.25)
 
     assert window.seconds() < 0.04 * 1.0
+
+
+EXECUTION = uuid.uuid4()
+CALL_S = 1.0
+
+
+def _atom(chain: int, execution: uuid.UUID = EXECUTION) -> ClaimedAtom:
+    return ClaimedAtom(uuid.uuid4(), execution, "a", 1, "me", 1, 1, 0, 0, chain)
+
+
+def _at_work(*atoms: ClaimedAtom, in_waves: bool = False, left_ready: bool = False) -> CommitWindow:
+    """Calls take a second, each as long as the others, and these atoms are in flight."""
+    window = CommitWindow(0.3)
+    for _ in range(3):
+        window.note_call(CALL_S)
+    for one in atoms:
+        window.note_begin(one, in_waves=in_waves)
+    window.note_claim(left_ready=left_ready)
+    return window
+
+
+def test_the_end_of_an_atom_waits_longer_where_longer_chains_are_in_flight() -> None:
+    leading, second, last = _atom(5), _atom(4), _atom(1)
+
+    def waits(one: ClaimedAtom) -> float:
+        return _at_work(leading, _atom(5), second, last).at_end_s(one)
+
+    assert waits(leading) == pytest.approx(CALL_S / 100)
+    assert waits(second) == pytest.approx(CALL_S / 100 + CALL_S / 20)
+    # A tenth of a call, however far behind.
+    assert waits(last) == pytest.approx(CALL_S / 10)
+
+
+def test_what_has_ended_is_waited_for_by_nobody() -> None:
+    leading, second = _atom(5), _atom(4)
+    window = _at_work(leading, second, _atom(1))
+    window.note_end(leading)
+    window.note_end(leading)
+
+    assert window.at_end_s(second) == pytest.approx(CALL_S / 100)
+
+
+def test_among_many_with_a_chain_as_long_the_end_of_one_has_time_where_calls_differ() -> None:
+    many = [_atom(3) for _ in range(29)]
+    alike, unlike = _at_work(*many), _at_work(*many)
+    for seconds in (0.5, 1.5) * 200:
+        unlike.note_call(seconds)
+
+    assert alike.at_end_s(many[0]) == pytest.approx(CALL_S / 100)
+    assert unlike.at_end_s(many[0]) > 3 * CALL_S / 100
+
+
+def test_other_executions_do_not_count() -> None:
+    mine, peer = _atom(2), _atom(2)
+
+    assert _at_work(mine, peer, _atom(9, uuid.uuid4())).at_end_s(mine) == pytest.approx(CALL_S / 100)
+
+
+def test_the_last_atom_in_flight_of_its_execution_waits_as_one_that_leads() -> None:
+    last = _atom(1)
+    window = _at_work(last, _atom(9, uuid.uuid4()))
+
+    assert window.at_end_s(last) == pytest.approx(CALL_S / 100)
+
+
+def test_of_a_wave_only_the_last_end_is_waited_for_whatever_hangs_on_the_others_in_later_ones() -> None:
+    longest, other, third = _atom(9), _atom(1), _atom(4)
+    window = _at_work(longest, other, third, in_waves=True)
+
+    assert window.at_end_s(longest) == window.at_end_s(other) == pytest.approx(CALL_S / 10)
+    assert window.at_end_s(third) == pytest.approx(CALL_S / 100)
+
+
+def test_where_atoms_wait_for_a_slot_an_end_waits_as_everything_else() -> None:
+    one = _atom(1)
+    window = _at_work(one, _atom(9), left_ready=True)
+
+    assert window.at_end_s(one) == window.seconds() == pytest.approx(0.04 * CALL_S)
+
+
+def test_an_answer_that_is_being_judged_has_a_tenth_of_a_call() -> None:
+    assert _at_work().until_verdict_s() == pytest.approx(CALL_S / 10)
+
+
+def test_long_calls_make_nothing_wait_longer_than_the_bound() -> None:
+    leading, last = _atom(5), _atom(1)
+
+    def window() -> CommitWindow:
+        made = _at_work(leading, _atom(5), last)
+        for _ in range(100):
+            made.note_call(60.0)
+        return made
+
+    assert window().seconds() == pytest.approx(0.1)
+    assert window().at_end_s(leading) == pytest.approx(0.1, rel=0.05)
+    assert window().at_end_s(last) == window().until_verdict_s() == pytest.approx(0.3)
 
 
 # --- the inbox ----------------------------------------------------------------------------------------------------------
@@ -82,7 +180,7 @@ def _in_thread(work: Callable[[], None]) -> tuple[threading.Thread, threading.Ev
 
 def test_who_waits_for_several_sleeps_until_all_of_them_are_there() -> None:
     inbox: Inbox[int] = Inbox()
-    _, woken = _in_thread(lambda: inbox.wait_for(3, LONG_S))
+    _, woken = _in_thread(lambda: inbox.wait_until_due(3))
 
     inbox.put(1)
     inbox.put(2)
@@ -96,7 +194,7 @@ def test_who_waits_for_several_sleeps_until_all_of_them_are_there() -> None:
 def test_something_urgent_ends_the_wait() -> None:
     inbox: Inbox[int] = Inbox()
     inbox.put(1)
-    _, woken = _in_thread(lambda: inbox.wait_for(100, LONG_S))
+    _, woken = _in_thread(lambda: inbox.wait_until_due(100))
     assert not woken.wait(0.1)
 
     inbox.put(2, urgent=True)
@@ -108,20 +206,65 @@ def test_what_was_urgent_before_the_wait_began_counts_until_it_is_taken() -> Non
     inbox: Inbox[int] = Inbox()
     inbox.put(1, urgent=True)
     began = time.monotonic()
-    inbox.wait_for(100, LONG_S)
+    inbox.wait_until_due(100)
     assert time.monotonic() - began < LONG_S / 2
 
     inbox.take()
-    _, woken = _in_thread(lambda: inbox.wait_for(1, LONG_S))
+    _, woken = _in_thread(lambda: inbox.wait_for_any())
     assert not woken.wait(0.1)
     inbox.put(2)
     assert woken.wait(LONG_S / 2)
 
 
+def test_what_may_wait_less_long_shortens_the_wait_of_all() -> None:
+    inbox: Inbox[int] = Inbox()
+    inbox.put(1, within_s=LONG_S)
+    _, woken = _in_thread(lambda: inbox.wait_until_due(100))
+    assert not woken.wait(0.1)
+
+    inbox.put(2, within_s=0.2)
+    inbox.put(3, within_s=LONG_S)
+
+    assert not woken.wait(0.05)
+    assert woken.wait(LONG_S / 2)
+    assert inbox.take() == [1, 2, 3]
+
+
+def test_only_what_counts_is_enough() -> None:
+    inbox: Inbox[int] = Inbox()
+    _, woken = _in_thread(lambda: inbox.wait_until_due(2))
+
+    inbox.put(1)
+    inbox.put(2, counts=False)
+    assert not woken.wait(0.1)
+    inbox.put(3)
+
+    assert woken.wait(LONG_S / 2)
+    assert inbox.counted == 2
+    inbox.take(1)
+    assert inbox.counted == 1
+
+
+def test_what_was_left_behind_is_due() -> None:
+    inbox: Inbox[int] = Inbox()
+    inbox.put(1, within_s=LONG_S)
+    inbox.put(2, within_s=LONG_S)
+    inbox.take(1)
+
+    _, woken = _in_thread(lambda: inbox.wait_until_due(100))
+
+    assert woken.wait(LONG_S / 2)
+    inbox.take()
+    inbox.put(3, within_s=LONG_S)
+    _, woken = _in_thread(lambda: inbox.wait_until_due(100))
+    assert not woken.wait(0.1)
+    inbox.hurry()
+
+
 def test_the_end_wakes_who_waits_and_what_is_there_can_still_be_taken() -> None:
     inbox: Inbox[int] = Inbox()
     inbox.put(1)
-    _, woken = _in_thread(lambda: inbox.wait_for(100, LONG_S))
+    _, woken = _in_thread(lambda: inbox.wait_until_due(100))
 
     inbox.close()
 
@@ -160,8 +303,8 @@ def test_nobody_sleeps_while_enough_is_there(together: int, urgent: bool) -> Non
 
     def read() -> None:
         while not inbox.is_closed:
-            inbox.wait_for(1, LONG_S)
-            inbox.wait_for(together, LONG_S)
+            inbox.wait_for_any()
+            inbox.wait_until_due(together)
             for _ in inbox.take():
                 seen.release()
 
@@ -183,13 +326,13 @@ def test_nothing_is_lost_among_many_threads_and_each_keeps_its_order() -> None:
 
     def drain() -> None:
         while not inbox.is_closed or len(inbox):
-            inbox.wait_for(1)
-            inbox.wait_for(7, 0.001)
+            inbox.wait_for_any()
+            inbox.wait_until_due(7)
             taken.extend(inbox.take(50))
 
     def put(first: int) -> None:
         for one in range(2_000):
-            inbox.put(first + one)
+            inbox.put(first + one, within_s=0.001)
 
     reader, done = _in_thread(drain)
     writers = [threading.Thread(target=put, args=(first,)) for first in range(0, 8_000, 2_000)]

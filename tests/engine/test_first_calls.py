@@ -300,7 +300,7 @@ async def _claimed(execution: Execution) -> AsyncIterator[WaveExecutor]:
     executor.executions[execution.id] = await executor.reader.run(load_execution, execution.id)
     await asyncio.to_thread(executor.clients.prepare, "configured")
     executor.asking.add(execution.id)
-    executor._ask(at_once=True)
+    executor._ask()
     await asyncio.shield(executor.asked[0].answer)
     yield executor
     await executor.ledger.close()

@@ -209,16 +209,46 @@ def test_a_batch_with_a_change_of_every_writer_is_not_kept_waiting() -> None:
     assert asyncio.run(work()) == (3, 6)
 
 
+def test_what_nobody_waits_for_makes_no_batch_complete() -> None:
+    execution = start(plan(*layers(2)))
+
+    async def work() -> tuple[int, int]:
+        async with _ledger(window_s=3600, writers=1) as ledger, asyncio.timeout(30):
+            alone = ledger.submit(Tell(execution.id, 1), awaited=False)
+            # As long as it takes to judge an answer that is on its way into the ledger.
+            await asyncio.sleep(0.1)
+            assert not alone.done()
+            await ledger.record(Tell(execution.id, 2))
+            assert alone.done()
+            return ledger.transactions, ledger.changes
+
+    assert asyncio.run(work()) == (1, 2)
+    assert _told(execution) == [1, 2]
+
+
+def test_a_batch_is_written_when_the_most_impatient_of_its_changes_has_waited_long_enough() -> None:
+    execution = start(plan(*layers(2)))
+
+    async def work() -> int:
+        async with _waiting_for_company(Tell(execution.id, 1)) as (ledger, patient):
+            assert not patient.done()
+            await ledger.submit(Tell(execution.id, 2), within_s=0.02)
+            assert patient.done()
+            return ledger.transactions
+
+    assert asyncio.run(work()) == 1
+
+
 @asynccontextmanager
 async def _waiting_for_company(change: Change[T]) -> AsyncIterator[tuple[Ledger, asyncio.Future[T]]]:
     """A ledger that has opened a window without end for this change."""
     opened = threading.Event()
 
-    def window_s() -> float:
+    def writers() -> int:
         opened.set()
-        return 3600
+        return 50
 
-    ledger = Ledger(window_s=window_s, writers=lambda: 50)
+    ledger = Ledger(window_s=lambda: 3600, writers=writers)
     ledger.start()
     try:
         async with asyncio.timeout(30):
