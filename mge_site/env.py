@@ -202,8 +202,8 @@ VARIABLES: tuple[Variable, ...] = (
         "MGE_COMMIT_WINDOW_MS",
         real(0, 1000),
         150.0,
-        "longest that a few changes wait for those of other atoms in flight, to be committed together: a third of it where atoms"
-        " wait for them; 4 to 10 % of what calls take, at least 5 ms",
+        "longest that a few changes wait for those of other atoms in flight, to be committed together: 1 to 10 % of what calls"
+        " take, at least 5 ms; a third of it for what somebody waits for",
     ),
     Variable(
         "MGE_PREPARED_STATEMENTS",

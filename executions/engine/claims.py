@@ -94,7 +94,8 @@ class Claim(Change[list[ClaimedAtom]]):
     """What is done with the atoms in the transaction that takes them."""
 
     is_urgent: bool = False
-    _left_ready: list[bool] = field(default_factory=list, init=False, compare=False)
+    _short: set[uuid.UUID] = field(default_factory=set, init=False, compare=False)
+    _spare: list[int] = field(default_factory=list, init=False, compare=False)
     _taken_up: list[bool] = field(default_factory=list, init=False, compare=False)
     _takes_only: list[bool] = field(default_factory=list, init=False, compare=False)
 
@@ -114,9 +115,14 @@ class Claim(Change[list[ClaimedAtom]]):
         return bool(self._taken_up)
 
     @property
-    def left_ready(self) -> bool:
-        """Whether atoms may be ready that the last writing of this claim had no slot for."""
-        return self._left_ready[-1] if self._left_ready else True
+    def short_of_slots(self) -> frozenset[uuid.UUID]:
+        """Executions of which atoms may be ready that the last writing of this claim had no slot for."""
+        return frozenset(self._short)
+
+    @property
+    def left_room(self) -> bool:
+        """Whether the last writing would have taken more, if there were not those at the limit of their own."""
+        return bool(self._spare) and self._spare[-1] > 0
 
     def execution_ids(self, cursor: CursorWrapper) -> Iterable[uuid.UUID]:
         dialect.one_at_a_time(cursor, dialect.CLAIM_LOCK)
@@ -176,7 +182,9 @@ class Claim(Change[list[ClaimedAtom]]):
             claimed += taken
             if len(taken) < room:
                 emptied.add(execution.id)
-        self._left_ready.append(len(open_executions) > len(emptied))
+        self._short.clear()
+        self._short.update(one.id for one in open_executions if one.id not in emptied)
+        self._spare.append(spare)
         self.taken[:] = claimed
         self._take_gates(unit, open_executions)
         self.begin(unit, [] if self._takes_only else claimed)

@@ -6,14 +6,15 @@ loses about that much more than it loses with its calls in flight. Where models 
 nearer to the fast ones, of which there are more calls, but above them.
 
 The end of an atom has slack where a longer chain is in flight: nothing that it frees is what the execution ends with. So it has
-beside others with a chain as long, by as much as the slowest of them will probably be slower. It has none where atoms wait
-for a slot: each moment then is one in which a slot is empty.
+beside others with a chain as long, by as much as the slowest of them will probably be slower, and before the last one of a
+wave. Where atoms wait for a slot no end has slack, and each waits as all else does.
 """
 
 from __future__ import annotations
 
 import uuid
 from collections import Counter
+from collections.abc import Collection
 from typing import Protocol
 
 SHARE = 0.04
@@ -21,7 +22,7 @@ SHARE = 0.04
 LEAST_S = 0.005
 """As long as a commit takes, about: what a change that comes during one waits anyway."""
 USUAL_BOUND = 1 / 3
-"""Of the bound: what nothing is known of, or what has no slack, never waits longer."""
+"""Of the bound: as long as what nothing is known of waits at most, and what has no slack, but for that beside others."""
 # The four that follow were chosen by a simulation, `python -m benchmarks.commit_windows`: a third fewer transactions than where
 # all wait for 4 %, and a shorter makespan.
 END_SHARE = 1 / 100
@@ -65,7 +66,8 @@ class CommitWindow:
         self._chains: dict[uuid.UUID, Counter[int]] = {}
         """Of the atoms in flight, by execution: how many have a chain of each length."""
         self._in_flight: dict[InFlight, int] = {}
-        self._slots_are_scarce = False
+        self._short: Collection[uuid.UUID] = ()
+        self._all_are_short = False
 
     def note_call(self, seconds: float) -> None:
         """A call was answered after so long."""
@@ -94,31 +96,30 @@ class CommitWindow:
         if not chains:
             del self._chains[claim.execution_id]
 
-    def note_claim(self, *, left_ready: bool) -> None:
-        """A claim was written. `left_ready`: atoms may be ready that wait for a slot."""
-        self._slots_are_scarce = left_ready
+    def note_claim(self, short: Collection[uuid.UUID], *, left_room: bool) -> None:
+        """A claim was written. `short`: executions of which atoms may be ready that wait for a slot; without `left_room` for one
+        that any other may leave.
+        """
+        self._short = short
+        self._all_are_short = bool(short) and not left_room
 
     def seconds(self) -> float:
         """For what an atom goes on with, and for all else."""
         return self._bounded(min(self._most_s * USUAL_BOUND, SHARE * (self._call_s or 0.0)))
 
-    def until_verdict_s(self) -> float:
-        """For an answer that is being judged, and all else that nobody waits for alone."""
-        return self._bounded(LONGEST_SHARE * (self._call_s or 0.0))
-
     def at_end_s(self, claim: InFlight) -> float:
-        """For the end of an atom; it counts as in flight no more."""
+        """For the end of an atom that is in flight."""
         chain = self._in_flight.get(claim)
-        self.note_end(claim)
-        if chain is None or self._slots_are_scarce:
+        if chain is None or self._all_are_short or claim.execution_id in self._short:
             return self.seconds()
-        others = self._chains.get(claim.execution_id, Counter())
+        chains = self._chains[claim.execution_id]
+        beside = chains[chain] - 1
         call_s = self._call_s or 0.0
-        if chain == _IN_A_WAVE and others:
-            return self.until_verdict_s()
+        if chain == _IN_A_WAVE and beside:
+            return self._bounded(LONGEST_SHARE * call_s)
         wait_s = min(self._most_s * USUAL_BOUND, END_SHARE * call_s)
-        wait_s += LEVEL_SHARE * call_s * max(0, max(others, default=0) - chain)
-        wait_s += BESIDE_SHARE * self._spread_s * others[chain]
+        wait_s += LEVEL_SHARE * call_s * (max(chains) - chain)
+        wait_s += BESIDE_SHARE * self._spread_s * beside
         return self._bounded(min(LONGEST_SHARE * call_s, wait_s))
 
     def _bounded(self, seconds: float) -> float:

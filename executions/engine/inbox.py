@@ -58,7 +58,8 @@ class Inbox(Generic[T]):
 
     def hurry(self) -> None:
         """What is there is waited for now, however little it is."""
-        self._urgent = True
+        with self._lock:
+            self._urgent = True
         self._bell.set()
 
     def close(self) -> None:

@@ -235,7 +235,9 @@ class RetryOrchestrator:
             result = result_of(answer, outcome, tokens, request.model)
             if outcome is CallOutcome.ANSWERED:
                 change = RecordAnswer(claim, attempt.number, call_id, result)
-                kept = self._ledger.submit(change, within_s=self._window.until_verdict_s(), awaited=False)
+                # Nobody waits for it alone. As long as its verdict may wait, if that comes at once.
+                within_s = self._window.at_end_s(claim)
+                kept = self._ledger.submit(change, within_s=within_s, awaited=False)
                 return Answered(replace(attempt, answer=answer.text), call_id, kept)
             attempt = replace(attempt, truncations=attempt.truncations + 1)
             if not await self._ledger.record(self._unusable(context, attempt, call_id, result)):
@@ -361,7 +363,8 @@ class RetryOrchestrator:
         elif not verdict.passed and not self._stopping():
             context.history.append(past)
             call = self._intended(context, attempt.number, None)
-            written = self._ledger.submit(call.intent, within_s=within_s, awaited=False)
+            # Awaited as well: the writer may be gone with the verdict by now.
+            written = self._ledger.submit(call.intent, within_s=within_s)
             # Nobody hears of its refusal where the verdict left nothing to go on with.
             written.add_done_callback(_heard)
         if kept is not None and not await kept:

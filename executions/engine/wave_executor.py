@@ -289,6 +289,7 @@ class WaveExecutor:
         in the same transaction: it sees what the verdict has freed, and costs no commit of its own.
         """
         self.leaving.add(claim.run_id)
+        self.window.note_end(claim)
         self.dry = False
         if not self._claims():
             return
@@ -305,6 +306,7 @@ class WaveExecutor:
         """Start the work on what the oldest claim took."""
         # Shielded: who is cancelled here must still learn what he holds.
         claims = await asyncio.shield(asked.answer)
+        self.window.note_claim(asked.claim.short_of_slots, left_room=asked.claim.left_room)
         # What it took is counted where it goes before it is not counted here any more: the ledger asks for room meanwhile.
         self.unstarted = list(claims)
         self.first = asked.first
@@ -342,7 +344,6 @@ class WaveExecutor:
         # What is left free now, nobody had work for, unless more was there than is claimed at once.
         self.full = len(claims) >= _at_once()
         self.dry = asked.left_room and not self.more
-        self.window.note_claim(left_ready=asked.claim.left_ready)
 
     def _gate_ended(self) -> None:
         """It may have opened a wave: there is something to claim."""
@@ -352,6 +353,9 @@ class WaveExecutor:
     def _note_room(self) -> None:
         """There may be something to claim that a claim on its way has not seen."""
         self.dry, self.more = False, True
+        if not all(asked.claim.is_taken_up for asked in self.asked):
+            # One that goes with a verdict and would wait for company as long as that.
+            self.ledger.hurry()
 
     def _are_taken_up(self, claims: Sequence[ClaimedAtom]) -> None:
         done = {claim.run_id for claim in claims}

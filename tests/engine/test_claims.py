@@ -300,37 +300,39 @@ def test_no_two_runners_share_a_name() -> None:
 
 @pytest.mark.django_db
 @pytest.mark.parametrize(
-    ("room", "limits", "left"),
+    ("room", "limits", "taken", "short", "left_room"),
     [
-        (10, (10, 10), False),
-        (6, (10, 10), True),
-        (10, (10, 2), True),
-        (0, (10, 10), True),
+        (10, (10, 10), 6, "", True),
+        # Who got as many as were his share does not know whether that was all.
+        (5, (10, 10), 5, "01", False),
+        (10, (10, 2), 5, "1", True),
+        (0, (10, 10), 0, "01", False),
     ],
 )
-def test_a_claim_tells_whether_atoms_may_wait_for_a_slot(
-    room: int, limits: tuple[int, int], left: bool
+def test_a_claim_tells_whose_atoms_may_wait_for_a_slot(
+    room: int, limits: tuple[int, int], taken: int, short: str, left_room: bool
 ) -> None:
-    for number, most in enumerate(limits):
+    executions = [
         start(plan(*layers(3), name=f"plan {number}"), max_concurrency=most)
+        for number, most in enumerate(limits)
+    ]
     claim = Claim("me", lambda: room, LEASE, 100, True)
 
-    taken = write(claim)
-
-    assert len(taken) == (0 if room == 0 else 5 if limits[1] == 2 else 6)
-    assert claim.left_ready is left
+    assert len(write(claim)) == taken
+    assert claim.short_of_slots == {executions[int(one)].id for one in short}
+    assert claim.left_room is left_room
 
 
 @pytest.mark.django_db
 def test_a_claim_that_takes_the_last_ready_atom_in_its_last_slot_does_not_know_that_it_was_the_last() -> None:
-    start(plan(*layers(3)))
+    execution = start(plan(*layers(3)))
     exact, after = Claim("me", lambda: 3, LEASE, 100, True), Claim("me", lambda: 1, LEASE, 100, True)
 
     write(exact)
-    assert exact.left_ready
+    assert (exact.short_of_slots, exact.left_room) == ({execution.id}, False)
     assert write(after) == []
 
-    assert not after.left_ready
+    assert (after.short_of_slots, after.left_room) == (frozenset(), True)
 
 
 @pytest.mark.django_db

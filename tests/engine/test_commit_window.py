@@ -67,7 +67,7 @@ def test_where_fast_and_slow_models_are_mixed_the_fast_ones_are_not_made_to_wait
     assert window.seconds() < 0.04 * 1.0
 
 
-EXECUTION = uuid.uuid4()
+EXECUTION, OTHER = uuid.uuid4(), uuid.uuid4()
 CALL_S = 1.0
 
 
@@ -75,14 +75,14 @@ def _atom(chain: int, execution: uuid.UUID = EXECUTION) -> ClaimedAtom:
     return ClaimedAtom(uuid.uuid4(), execution, "a", 1, "me", 1, 1, 0, 0, chain)
 
 
-def _at_work(*atoms: ClaimedAtom, in_waves: bool = False, left_ready: bool = False) -> CommitWindow:
+def _at_work(*atoms: ClaimedAtom, in_waves: bool = False) -> CommitWindow:
     """Calls take a second, each as long as the others, and these atoms are in flight."""
     window = CommitWindow(0.3)
     for _ in range(3):
         window.note_call(CALL_S)
     for one in atoms:
         window.note_begin(one, in_waves=in_waves)
-    window.note_claim(left_ready=left_ready)
+    window.note_claim((), left_room=True)
     return window
 
 
@@ -101,6 +101,8 @@ def test_the_end_of_an_atom_waits_longer_where_longer_chains_are_in_flight() -> 
 def test_what_has_ended_is_waited_for_by_nobody() -> None:
     leading, second = _atom(5), _atom(4)
     window = _at_work(leading, second, _atom(1))
+    assert window.at_end_s(second) > CALL_S / 20
+
     window.note_end(leading)
     window.note_end(leading)
 
@@ -120,33 +122,43 @@ def test_among_many_with_a_chain_as_long_the_end_of_one_has_time_where_calls_dif
 def test_other_executions_do_not_count() -> None:
     mine, peer = _atom(2), _atom(2)
 
-    assert _at_work(mine, peer, _atom(9, uuid.uuid4())).at_end_s(mine) == pytest.approx(CALL_S / 100)
+    assert _at_work(mine, peer, _atom(9, OTHER)).at_end_s(mine) == pytest.approx(CALL_S / 100)
 
 
 def test_the_last_atom_in_flight_of_its_execution_waits_as_one_that_leads() -> None:
     last = _atom(1)
-    window = _at_work(last, _atom(9, uuid.uuid4()))
+    window = _at_work(last, _atom(9, OTHER))
 
     assert window.at_end_s(last) == pytest.approx(CALL_S / 100)
 
 
 def test_of_a_wave_only_the_last_end_is_waited_for_whatever_hangs_on_the_others_in_later_ones() -> None:
-    longest, other, third = _atom(9), _atom(1), _atom(4)
-    window = _at_work(longest, other, third, in_waves=True)
+    longest, other = _atom(9), _atom(1)
+    window = _at_work(longest, other, in_waves=True)
 
     assert window.at_end_s(longest) == window.at_end_s(other) == pytest.approx(CALL_S / 10)
-    assert window.at_end_s(third) == pytest.approx(CALL_S / 100)
+    window.note_end(longest)
+    assert window.at_end_s(other) == pytest.approx(CALL_S / 100)
 
 
-def test_where_atoms_wait_for_a_slot_an_end_waits_as_everything_else() -> None:
-    one = _atom(1)
-    window = _at_work(one, _atom(9), left_ready=True)
+def test_where_atoms_of_an_execution_wait_for_a_slot_its_ends_wait_as_everything_else() -> None:
+    mine, yours = _atom(1), _atom(1, OTHER)
+    window = _at_work(mine, _atom(9), yours, _atom(9, OTHER))
 
-    assert window.at_end_s(one) == window.seconds() == pytest.approx(0.04 * CALL_S)
+    # At its own limit: nobody else's end makes room for it.
+    window.note_claim([EXECUTION], left_room=True)
+    assert window.at_end_s(mine) == window.seconds() == pytest.approx(0.04 * CALL_S)
+    assert window.at_end_s(yours) == pytest.approx(CALL_S / 10)
+    # At the runner's or at all executions' limit.
+    window.note_claim([EXECUTION], left_room=False)
+    assert window.at_end_s(yours) == window.seconds()
+    # All slots are taken, and nobody waits for one.
+    window.note_claim((), left_room=False)
+    assert window.at_end_s(mine) == window.at_end_s(yours) == pytest.approx(CALL_S / 10)
 
 
-def test_an_answer_that_is_being_judged_has_a_tenth_of_a_call() -> None:
-    assert _at_work().until_verdict_s() == pytest.approx(CALL_S / 10)
+def test_of_what_is_not_in_flight_nothing_is_known() -> None:
+    assert _at_work(_atom(9)).at_end_s(_atom(1)) == pytest.approx(0.04 * CALL_S)
 
 
 def test_long_calls_make_nothing_wait_longer_than_the_bound() -> None:
@@ -160,7 +172,7 @@ def test_long_calls_make_nothing_wait_longer_than_the_bound() -> None:
 
     assert window().seconds() == pytest.approx(0.1)
     assert window().at_end_s(leading) == pytest.approx(0.1, rel=0.05)
-    assert window().at_end_s(last) == window().until_verdict_s() == pytest.approx(0.3)
+    assert window().at_end_s(last) == pytest.approx(0.3)
 
 
 # --- the inbox ----------------------------------------------------------------------------------------------------------
@@ -222,7 +234,7 @@ def test_what_may_wait_less_long_shortens_the_wait_of_all() -> None:
     _, woken = _in_thread(lambda: inbox.wait_until_due(100))
     assert not woken.wait(0.1)
 
-    inbox.put(2, within_s=0.2)
+    inbox.put(2, within_s=2.0)
     inbox.put(3, within_s=LONG_S)
 
     assert not woken.wait(0.05)
