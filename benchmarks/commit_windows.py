@@ -78,7 +78,7 @@ class Simulation:
                 claims[key] = _Atom(execution, key, chain[key])
                 window.note_begin(claims[key], in_waves=False)
                 heapq.heappush(answers, (now + call_s[key], key))
-            window.note_claim((execution,) if ready else (), left_room=len(claims) < self.slots)
+            window.note_claim((execution,) if ready else (), left_slots=len(claims) < self.slots)
 
         claim(0.0)
         while ended < len(depends_on):

@@ -120,8 +120,8 @@ class Claim(Change[list[ClaimedAtom]]):
         return frozenset(self._short)
 
     @property
-    def left_room(self) -> bool:
-        """Whether the last writing would have taken more, if there were not those at the limit of their own."""
+    def left_slots(self) -> bool:
+        """Whether the last writing has left slots, of its runner's and of all, that nobody was ready for."""
         return bool(self._spare) and self._spare[-1] > 0
 
     def execution_ids(self, cursor: CursorWrapper) -> Iterable[uuid.UUID]:

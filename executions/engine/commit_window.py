@@ -96,12 +96,12 @@ class CommitWindow:
         if not chains:
             del self._chains[claim.execution_id]
 
-    def note_claim(self, short: Collection[uuid.UUID], *, left_room: bool) -> None:
-        """A claim was written. `short`: executions of which atoms may be ready that wait for a slot; without `left_room` for one
+    def note_claim(self, short: Collection[uuid.UUID], *, left_slots: bool) -> None:
+        """A claim was written. `short`: executions of which atoms may be ready that wait for a slot; without `left_slots` for one
         that any other may leave.
         """
         self._short = short
-        self._all_are_short = bool(short) and not left_room
+        self._all_are_short = bool(short) and not left_slots
 
     def seconds(self) -> float:
         """For what an atom goes on with, and for all else."""

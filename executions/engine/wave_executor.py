@@ -306,7 +306,7 @@ class WaveExecutor:
         """Start the work on what the oldest claim took."""
         # Shielded: who is cancelled here must still learn what he holds.
         claims = await asyncio.shield(asked.answer)
-        self.window.note_claim(asked.claim.short_of_slots, left_room=asked.claim.left_room)
+        self.window.note_claim(asked.claim.short_of_slots, left_slots=asked.claim.left_slots)
         # What it took is counted where it goes before it is not counted here any more: the ledger asks for room meanwhile.
         self.unstarted = list(claims)
         self.first = asked.first

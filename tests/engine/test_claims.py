@@ -300,7 +300,7 @@ def test_no_two_runners_share_a_name() -> None:
 
 @pytest.mark.django_db
 @pytest.mark.parametrize(
-    ("room", "limits", "taken", "short", "left_room"),
+    ("room", "limits", "taken", "short", "left_slots"),
     [
         (10, (10, 10), 6, "", True),
         # Who got as many as were his share does not know whether that was all.
@@ -310,7 +310,7 @@ def test_no_two_runners_share_a_name() -> None:
     ],
 )
 def test_a_claim_tells_whose_atoms_may_wait_for_a_slot(
-    room: int, limits: tuple[int, int], taken: int, short: str, left_room: bool
+    room: int, limits: tuple[int, int], taken: int, short: str, left_slots: bool
 ) -> None:
     executions = [
         start(plan(*layers(3), name=f"plan {number}"), max_concurrency=most)
@@ -320,7 +320,7 @@ def test_a_claim_tells_whose_atoms_may_wait_for_a_slot(
 
     assert len(write(claim)) == taken
     assert claim.short_of_slots == {executions[int(one)].id for one in short}
-    assert claim.left_room is left_room
+    assert claim.left_slots is left_slots
 
 
 @pytest.mark.django_db
@@ -329,10 +329,10 @@ def test_a_claim_that_takes_the_last_ready_atom_in_its_last_slot_does_not_know_t
     exact, after = Claim("me", lambda: 3, LEASE, 100, True), Claim("me", lambda: 1, LEASE, 100, True)
 
     write(exact)
-    assert (exact.short_of_slots, exact.left_room) == ({execution.id}, False)
+    assert (exact.short_of_slots, exact.left_slots) == ({execution.id}, False)
     assert write(after) == []
 
-    assert (after.short_of_slots, after.left_room) == (frozenset(), True)
+    assert (after.short_of_slots, after.left_slots) == (frozenset(), True)
 
 
 @pytest.mark.django_db

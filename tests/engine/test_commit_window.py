@@ -82,7 +82,7 @@ def _at_work(*atoms: ClaimedAtom, in_waves: bool = False) -> CommitWindow:
         window.note_call(CALL_S)
     for one in atoms:
         window.note_begin(one, in_waves=in_waves)
-    window.note_claim((), left_room=True)
+    window.note_claim((), left_slots=True)
     return window
 
 
@@ -146,14 +146,14 @@ def test_where_atoms_of_an_execution_wait_for_a_slot_its_ends_wait_as_everything
     window = _at_work(mine, _atom(9), yours, _atom(9, OTHER))
 
     # At its own limit: nobody else's end makes room for it.
-    window.note_claim([EXECUTION], left_room=True)
+    window.note_claim([EXECUTION], left_slots=True)
     assert window.at_end_s(mine) == window.seconds() == pytest.approx(0.04 * CALL_S)
     assert window.at_end_s(yours) == pytest.approx(CALL_S / 10)
     # At the runner's or at all executions' limit.
-    window.note_claim([EXECUTION], left_room=False)
+    window.note_claim([EXECUTION], left_slots=False)
     assert window.at_end_s(yours) == window.seconds()
     # All slots are taken, and nobody waits for one.
-    window.note_claim((), left_room=False)
+    window.note_claim((), left_slots=False)
     assert window.at_end_s(mine) == window.at_end_s(yours) == pytest.approx(CALL_S / 10)
 
 

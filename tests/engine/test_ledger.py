@@ -213,10 +213,7 @@ def test_what_nobody_waits_for_makes_no_batch_complete() -> None:
     execution = start(plan(*layers(2)))
 
     async def work() -> tuple[int, int]:
-        async with _ledger(window_s=3600, writers=1) as ledger, asyncio.timeout(30):
-            alone = ledger.submit(Tell(execution.id, 1), awaited=False)
-            # As long as it takes to judge an answer that is on its way into the ledger.
-            await asyncio.sleep(0.1)
+        async with _waiting_for_company(Tell(execution.id, 1), writers=1, awaited=False) as (ledger, alone):
             assert not alone.done()
             await ledger.record(Tell(execution.id, 2))
             assert alone.done()
@@ -240,19 +237,21 @@ def test_a_batch_is_written_when_the_most_impatient_of_its_changes_has_waited_lo
 
 
 @asynccontextmanager
-async def _waiting_for_company(change: Change[T]) -> AsyncIterator[tuple[Ledger, asyncio.Future[T]]]:
+async def _waiting_for_company(
+    change: Change[T], *, writers: int = 50, awaited: bool = True
+) -> AsyncIterator[tuple[Ledger, asyncio.Future[T]]]:
     """A ledger that has opened a window without end for this change."""
     opened = threading.Event()
 
-    def writers() -> int:
+    def how_many() -> int:
         opened.set()
-        return 50
+        return writers
 
-    ledger = Ledger(window_s=lambda: 3600, writers=writers)
+    ledger = Ledger(window_s=lambda: 3600, writers=how_many)
     ledger.start()
     try:
         async with asyncio.timeout(30):
-            future = ledger.submit(change)
+            future = ledger.submit(change, awaited=awaited)
             await asyncio.to_thread(opened.wait, 30)
             yield ledger, future
     finally:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -150,12 +151,18 @@ def test_a_claim_that_waits_with_a_verdict_is_hurried_when_somebody_else_has_mad
 
     async def work() -> set[str]:
         executor = WaveExecutor("me", timedelta(seconds=30))
-        executor.ledger._writers = lambda: 50
+        opened = threading.Event()
+
+        def writers() -> int:
+            opened.set()
+            return 50
+
+        executor.ledger._writers = writers
         executor.ledger.start()
         try:
             executor._ask(within_s=3600)
             (asked_for,) = executor.asked
-            await asyncio.sleep(0.1)
+            await asyncio.to_thread(opened.wait, 30)
             assert not asked_for.answer.done()
             executor._note_room()
             async with asyncio.timeout(30):
